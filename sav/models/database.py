@@ -1,0 +1,204 @@
+"""The database: MySQL, MariaDB or SQLite behind one connection scope and one kind of transaction.
+
+Every thread owns one connection, opened when it is first needed and checked before each piece of work,
+so that a restarted server is found without a restart of ours and nothing is ever shared over a fork.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import peewee
+from pymysql.constants import ER
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CONNECT_TIMEOUT_SECONDS = 2
+STATEMENT_TIMEOUT_SECONDS = 15
+"""How long one statement may take before the connection is given up."""
+LOCK_WAIT_TIMEOUT_SECONDS = 5
+"""How long a write waits for another write to the same row; on SQLite, for any other write."""
+DEADLOCK_TRIES = 4
+
+# MariaDB and MySQL ship different defaults; the same one on both makes the same input an error on both.
+_SQL_MODE = (
+    "STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+)
+_SESSION = (
+    f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', "
+    f"innodb_lock_wait_timeout = {LOCK_WAIT_TIMEOUT_SECONDS}",
+    # Without it a range read for update locks the gaps too, and a relay's claim stops every insert.
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
+
+database = peewee.DatabaseProxy()
+
+
+class DatabaseUnavailable(Exception):
+    """The database could not be reached, or went away in the middle of a statement."""
+
+
+class NestedTransaction(Exception):
+    """Each operation owns its transaction: one that is opened inside another is a mistake in the code."""
+
+
+class _MySQL(peewee.MySQLDatabase):  # type: ignore[misc]
+    def _connect(self) -> Any:
+        connection = super()._connect()
+        with connection.cursor() as cursor:
+            for statement in _SESSION:
+                cursor.execute(statement)
+        return connection
+
+    def is_alive(self) -> bool:
+        try:
+            # A silent reconnect would hand out a connection without its session settings.
+            self.connection().ping(reconnect=False)
+        except Exception:
+            return False
+        return True
+
+
+class _SQLite(peewee.SqliteDatabase):  # type: ignore[misc]
+    def is_alive(self) -> bool:
+        return True
+
+
+def mysql_database(
+    *,
+    host: str,
+    port: int,
+    name: str,
+    username: str,
+    password: str,
+    statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS,
+) -> peewee.Database:
+    """A database on a MySQL 8+ or MariaDB 10.6+ server; connects to nothing yet."""
+    return _MySQL(
+        name,
+        host=host,
+        port=port,
+        user=username,
+        password=password,
+        charset="utf8mb4",
+        collation="utf8mb4_unicode_ci",
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=statement_timeout_seconds,
+        write_timeout=statement_timeout_seconds,
+    )
+
+
+def sqlite_database(path: Path) -> peewee.Database:
+    """A database in one file, durable against a crash of the process and of the machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pragmas = {
+        "journal_mode": "wal",
+        "synchronous": "full",
+        "foreign_keys": 1,
+        "busy_timeout": LOCK_WAIT_TIMEOUT_SECONDS * 1000,
+    }
+    return _SQLite(str(path), pragmas=pragmas)
+
+
+def is_sqlite() -> bool:
+    return isinstance(database.obj, peewee.SqliteDatabase)
+
+
+def ensure_connection() -> None:
+    """Gives this thread a connection that works; raises `DatabaseUnavailable`."""
+    try:
+        if not database.is_closed() and not database.obj.is_alive():
+            drop_connection()
+        database.connect(reuse_if_open=True)
+    except (peewee.OperationalError, peewee.InterfaceError) as error:
+        raise DatabaseUnavailable(type(error).__name__) from error
+
+
+def drop_connection() -> None:
+    """Forgets this thread's connection, whatever state it is in."""
+    try:
+        database.close()
+    except Exception:
+        # A socket that is already dead cannot be closed politely; peewee has let go of it either way.
+        database.obj._state.reset()
+
+
+@contextmanager
+def connection() -> Iterator[None]:
+    """A scope for threads that work only now and then: connects, and closes at its end."""
+    ensure_connection()
+    try:
+        yield
+    finally:
+        drop_connection()
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """One transaction, committed at the end or rolled back by an exception; refuses to nest.
+
+    READ COMMITTED on a server; on SQLite it takes the write lock at once (IMMEDIATE), because a
+    transaction that reads first and writes later fails there when another one wrote in between.
+    """
+    if database.in_transaction():
+        raise NestedTransaction
+    try:
+        with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():
+            yield
+    except (peewee.OperationalError, peewee.InterfaceError) as error:
+        if is_connection_lost(error):
+            drop_connection()
+        raise
+
+
+def for_update(query: peewee.ModelSelect, *, skip_locked: bool = False) -> peewee.ModelSelect:
+    """Locks the rows a query finds until the transaction ends. SQLite's write lock already covers them."""
+    return query if is_sqlite() else query.for_update(skip_locked=skip_locked)
+
+
+def error_number(error: BaseException) -> int | None:
+    """The server's error number, when the error came from a server."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, int) else None
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the connection is of no more use: 0, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 4031…"""
+    number = error_number(error)
+    if isinstance(error, peewee.InterfaceError):
+        return True
+    return number is not None and (number == 0 or 2000 <= number < 3000 or number in (1053, 1927, 4031))
+
+
+def is_duplicate(error: peewee.IntegrityError) -> bool:
+    """Whether a unique key refused a row."""
+    return error_number(error) == ER.DUP_ENTRY or "UNIQUE constraint failed" in str(error)
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether another transaction held a row for too long."""
+    return error_number(error) == ER.LOCK_WAIT_TIMEOUT or "database is locked" in str(error)
+
+
+def retry_deadlocks(operation: Callable[P, R]) -> Callable[P, R]:
+    """Runs a whole operation again when the server chose its transaction as a deadlock's victim.
+
+    Safe because an operation is one transaction, and a victim was rolled back entirely.
+    """
+
+    @functools.wraps(operation)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(1, DEADLOCK_TRIES):
+            try:
+                return operation(*args, **kwargs)
+            except peewee.OperationalError as error:
+                if error_number(error) != ER.LOCK_DEADLOCK:
+                    raise
+                time.sleep(0.01 * attempt)
+        return operation(*args, **kwargs)
+
+    return run

@@ -1,0 +1,37 @@
+"""Columns that mean the same on MySQL, MariaDB and SQLite."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import peewee
+
+
+class UtcDateTimeField(peewee.Field):  # type: ignore[misc]
+    """An instant with microseconds: aware UTC in Python, DATETIME(6) or a sortable text in the database."""
+
+    field_type = "DATETIME"
+
+    def db_value(self, value: datetime | None) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+    def python_value(self, value: datetime | str | None) -> datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        return value.replace(tzinfo=UTC)
+
+
+class JsonField(peewee.Field):  # type: ignore[misc]
+    """A JSON document. It is compared in Python only: servers store and order it differently."""
+
+    field_type = "TEXT"
+
+    def db_value(self, value: Any) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def python_value(self, value: Any) -> Any:
+        return orjson.loads(value) if isinstance(value, (str, bytes)) else value

@@ -1,0 +1,51 @@
+"""How a table is declared once for MySQL, MariaDB and SQLite; used by the migrations alone."""
+
+from collections.abc import Mapping, Sequence
+
+import peewee
+
+# Words in braces stand for what differs between the servers.
+_SERVER_TYPES = {
+    "id": "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
+    "datetime": "DATETIME(6)",
+    "json": "JSON",
+    "text": "MEDIUMTEXT",
+    # Compared byte by byte: hashes and identifiers, where case matters.
+    "exact": "CHARACTER SET ascii COLLATE ascii_bin",
+    # The same for words that people choose: a tag in capitals is another tag.
+    "word": "COLLATE utf8mb4_bin",
+}
+_SQLITE_TYPES = {
+    "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "datetime": "TEXT",
+    "json": "TEXT",
+    "text": "TEXT",
+    "exact": "",
+    "word": "",
+}
+
+
+def create_table(
+    database: peewee.Database,
+    name: str,
+    *,
+    columns: Sequence[str],
+    constraints: Sequence[str] = (),
+    indexes: Mapping[str, str] | None = None,
+    unique: Mapping[str, str] | None = None,
+) -> None:
+    """Creates a table with its indexes; does nothing for what a broken-off run has already made."""
+    sqlite = isinstance(database, peewee.SqliteDatabase)
+    types = _SQLITE_TYPES if sqlite else _SERVER_TYPES
+    keys = [(key, text, "UNIQUE ") for key, text in (unique or {}).items()]
+    keys += [(key, text, "") for key, text in (indexes or {}).items()]
+    lines = [*columns, *constraints]
+    if not sqlite:
+        lines += [f"{kind}KEY {key} ({text})" for key, text, kind in keys]
+    table = f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(lines)})".format_map(types)
+    # Named, because the servers' own defaults differ and change with their versions.
+    options = "" if sqlite else " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
+    database.execute_sql(table + options)
+    if sqlite:
+        for key, text, kind in keys:
+            database.execute_sql(f"CREATE {kind}INDEX IF NOT EXISTS {name}_{key} ON {name} ({text})")

@@ -1,0 +1,208 @@
+"""The rows: columns only. What may be written is decided in `operations`, what is read in `queries`."""
+
+from typing import Any
+
+import peewee
+
+from sav.models.database import database
+from sav.models.fields import JsonField, UtcDateTimeField
+
+
+class Row(peewee.Model):  # type: ignore[misc]
+    class Meta:
+        database = database
+
+
+class Ticket(Row):
+    """The head of a support ticket."""
+
+    id = peewee.BigAutoField()
+    ticket_number = peewee.CharField()
+    user_id = peewee.BigIntegerField(null=True)
+    assigned_to = peewee.BigIntegerField(null=True)
+    subject = peewee.CharField()
+    description = peewee.TextField()
+    status = peewee.CharField()
+    priority = peewee.CharField()
+    category = peewee.CharField(null=True)
+    source = peewee.CharField()
+    contact_email = peewee.CharField(null=True)
+    contact_name = peewee.CharField(null=True)
+    first_response_at = UtcDateTimeField(null=True)
+    resolved_at = UtcDateTimeField(null=True)
+    closed_at = UtcDateTimeField(null=True)
+    escalated_at = UtcDateTimeField(null=True)
+    resolution_notes = peewee.TextField(null=True)
+    internal_notes = peewee.TextField(null=True)
+    satisfaction_rating = peewee.IntegerField(null=True)
+    satisfaction_comment = peewee.TextField(null=True)
+    tags: Any = JsonField()
+    metadata: Any = JsonField()
+    reopen_count = peewee.IntegerField(default=0)
+    version = peewee.IntegerField(default=1)
+    # Grows when somebody reads a message, so that a cached detail is seen to be old
+    # while nobody's If-Match breaks because the other side opened the ticket.
+    read_marks = peewee.IntegerField(default=0)
+    event_count = peewee.IntegerField(default=0)
+    published_event_count = peewee.IntegerField(default=0)
+    created_at = UtcDateTimeField()
+    updated_at = UtcDateTimeField()
+    deleted_at = UtcDateTimeField(null=True)
+
+    class Meta:
+        table_name = "support_tickets"
+
+
+class TicketTag(Row):
+    """One tag of one ticket: the index behind the tag filter; `Ticket.tags` keeps their order."""
+
+    ticket_id = peewee.BigIntegerField()
+    tag = peewee.CharField()
+
+    class Meta:
+        table_name = "ticket_tags"
+        primary_key = peewee.CompositeKey("tag", "ticket_id")
+
+
+class Message(Row):
+    """A public message or an internal note."""
+
+    id = peewee.BigAutoField()
+    ticket_id = peewee.BigIntegerField()
+    user_id = peewee.BigIntegerField(null=True)
+    author_role = peewee.CharField()
+    author_name = peewee.CharField()
+    author_email = peewee.CharField()
+    content = peewee.TextField()
+    is_internal = peewee.BooleanField()
+    is_read = peewee.BooleanField(default=False)
+    read_at = UtcDateTimeField(null=True)
+    version = peewee.IntegerField(default=1)
+    created_at = UtcDateTimeField()
+    updated_at = UtcDateTimeField()
+    deleted_at = UtcDateTimeField(null=True)
+
+    class Meta:
+        table_name = "ticket_messages"
+
+
+class MessageReceipt(Row):
+    """One reader has read one message."""
+
+    message_id = peewee.BigIntegerField()
+    reader_id = peewee.BigIntegerField()
+    ticket_id = peewee.BigIntegerField()
+    read_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "message_receipts"
+        primary_key = peewee.CompositeKey("message_id", "reader_id")
+
+
+class Attachment(Row):
+    """A file of a ticket; `file_path` is its key in the object store."""
+
+    id = peewee.BigAutoField()
+    ticket_id = peewee.BigIntegerField()
+    message_id = peewee.BigIntegerField(null=True)
+    user_id = peewee.BigIntegerField(null=True)
+    file_name = peewee.CharField()
+    file_path = peewee.CharField()
+    file_type = peewee.CharField()
+    file_size = peewee.BigIntegerField()
+    mime_type = peewee.CharField()
+    created_at = UtcDateTimeField()
+    updated_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "ticket_attachments"
+
+
+class Agent(Row):
+    """A member of the roster that assignment draws from; the key is the user's id."""
+
+    user_id = peewee.BigIntegerField(primary_key=True)
+    name = peewee.CharField(null=True)
+    email = peewee.CharField(null=True)
+    active = peewee.BooleanField(default=True)
+    available = peewee.BooleanField(default=False)
+    capacity = peewee.IntegerField()
+    categories: Any = JsonField()
+    last_assigned_at = UtcDateTimeField(null=True)
+    created_at = UtcDateTimeField()
+    updated_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "agents"
+
+
+class Event(Row):
+    """The event log: what happened to a ticket, in the order in which it happened.
+
+    `sequence` counts all facts of a ticket; `published_sequence` counts those that leave the service.
+    `changes` holds from and to of each field, for the history; it is never published.
+    """
+
+    id = peewee.BigAutoField()
+    event_id = peewee.CharField()
+    ticket_id = peewee.BigIntegerField()
+    sequence = peewee.IntegerField()
+    published_sequence = peewee.IntegerField(null=True)
+    name = peewee.CharField()
+    data: Any = JsonField()
+    changes: Any = JsonField()
+    actor_id = peewee.BigIntegerField(null=True)
+    actor_role = peewee.CharField()
+    request_id = peewee.CharField(null=True)
+    occurred_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "ticket_events"
+
+
+class DueEffect(Row):
+    """A side effect that is owed: the row is the token, and whoever deletes it has done the effect.
+
+    `due_at` says when the relay looks at it (next); a lease hides it from everybody else meanwhile.
+    """
+
+    id = peewee.BigAutoField()
+    effect = peewee.CharField()
+    ticket_id = peewee.BigIntegerField()
+    sequence = peewee.IntegerField()
+    due_at = UtcDateTimeField()
+    lease_owner = peewee.CharField(null=True)
+    leased_until = UtcDateTimeField(null=True)
+    tries = peewee.IntegerField(default=0)
+    last_error = peewee.CharField(null=True)
+    failed_at = UtcDateTimeField(null=True)
+    created_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "due_effects"
+
+
+class TicketNumberSequence(Row):
+    """How many ticket numbers a UTC day has given out."""
+
+    day = peewee.CharField(primary_key=True)
+    last_sequence = peewee.IntegerField()
+
+    class Meta:
+        table_name = "ticket_number_sequences"
+
+
+class IdempotencyKey(Row):
+    """The first answer to a request that carried an `Idempotency-Key`."""
+
+    caller = peewee.CharField()
+    key_hash = peewee.CharField()
+    fingerprint = peewee.CharField()
+    status = peewee.IntegerField(null=True)
+    headers: Any = JsonField(null=True)
+    body = peewee.TextField(null=True)
+    created_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "idempotency_keys"
+        primary_key = peewee.CompositeKey("caller", "key_hash")

@@ -1,0 +1,200 @@
+"""The conversation: replies and notes, their correction, and who has read them."""
+
+from collections.abc import Sequence
+
+from sav.domain.caller import Caller
+from sav.domain.errors import Conflict, Forbidden, NotFound
+from sav.domain.events import (
+    AuthorRole,
+    MessageAdded,
+    MessageDeleted,
+    MessageEdited,
+    NoteAdded,
+    TicketReopened,
+    TicketStatusChanged,
+)
+from sav.domain.occasion import Occasion
+from sav.domain.permissions import owns, require_message_change, sees_internal
+from sav.models.database import retry_deadlocks
+from sav.models.message_sight import unread_messages, visible_messages
+from sav.models.tables import Message, MessageReceipt, Ticket
+from sav.operations.idempotency import FirstAnswer
+from sav.operations.ticket_change import (
+    TicketChange,
+    change_ticket,
+    require_version,
+    ticket_facts,
+)
+
+
+class TicketClosedToReplies(Conflict):
+    """A closed ticket takes no more replies; open a new one."""
+
+    code = "ticket_closed"
+
+
+@retry_deadlocks
+def reply_to_ticket(
+    *,
+    occasion: Occasion,
+    ticket_id: int,
+    content: str,
+    is_internal: bool = False,
+    first_answer: FirstAnswer[Message] | None = None,
+) -> Message:
+    """Adds a public reply, or a note that only staff will ever see; returns the message."""
+    with change_ticket(ticket_id, occasion=occasion) as change:
+        change.require("write_note" if is_internal else "reply")
+        if first_answer:
+            first_answer.claim(now=occasion.now)
+        if not is_internal and change.ticket.status == "closed":
+            raise TicketClosedToReplies
+        message = _insert_message(change, content, is_internal)
+        if is_internal:
+            change.record(NoteAdded(message_id=message.id))
+        else:
+            _record_reply(change, message)
+        if first_answer:
+            first_answer.keep(message)
+    return message
+
+
+@retry_deadlocks
+def edit_message(
+    *,
+    occasion: Occasion,
+    ticket_id: int,
+    message_id: int,
+    content: str,
+    expected_version: int | None = None,
+) -> Message:
+    """Corrects a message's text; whether it is internal never changes."""
+    with change_ticket(ticket_id, occasion=occasion) as change:
+        message = _changeable_message(change, message_id, expected_version)
+        if message.content != content:
+            change.note("content", before=message.content, after=content)
+            message.content = content
+            _save_message(change, message)
+            change.record(MessageEdited(message_id=message.id))
+    return message
+
+
+@retry_deadlocks
+def delete_message(
+    *, occasion: Occasion, ticket_id: int, message_id: int, expected_version: int | None = None
+) -> None:
+    """Deletes a message from everybody's sight; its row remains."""
+    with change_ticket(ticket_id, occasion=occasion) as change:
+        message = _changeable_message(change, message_id, expected_version)
+        message.deleted_at = occasion.now
+        _save_message(change, message)
+        change.record(MessageDeleted(message_id=message.id))
+
+
+@retry_deadlocks
+def mark_read(*, occasion: Occasion, ticket_id: int, message_id: int | None = None) -> int:
+    """Notes that the caller has read one message, or all that they can see; returns how many were new."""
+    with change_ticket(ticket_id, occasion=occasion) as change:
+        if message_id is not None:
+            visible_message(occasion.caller, ticket_id, message_id)
+        unread = _unread(occasion.caller, ticket_id, message_id)
+        if unread:
+            _write_receipts(occasion, ticket_id, unread)
+            # Not a change of the ticket: its version, and so everybody's If-Match, stays.
+            Ticket.update(read_marks=Ticket.read_marks + 1).where(Ticket.id == change.ticket.id).execute()
+    return len(unread)
+
+
+def visible_message(caller: Caller, ticket_id: int, message_id: int) -> Message:
+    """A message of a ticket that the caller is known to see; raises `NotFound` for a note by a customer."""
+    visible = visible_messages(ticket_id, internal=sees_internal(caller))
+    message: Message | None = visible.where(Message.id == message_id).first()
+    if message is None:
+        raise NotFound
+    return message
+
+
+def author_role(caller: Caller, ticket: Ticket) -> AuthorRole:
+    """On which side of the conversation the caller stands: the owner is the customer, whatever their role."""
+    if caller.role == "customer" or owns(caller, ticket_facts(ticket)):
+        return "customer"
+    if caller.role == "system":
+        raise Forbidden
+    return caller.role
+
+
+def _insert_message(change: TicketChange, content: str, is_internal: bool) -> Message:
+    caller, now = change.occasion.caller, change.occasion.now
+    role = author_role(caller, change.ticket)
+    return Message.create(
+        ticket_id=change.ticket.id,
+        user_id=caller.user_id,
+        author_role=role,
+        author_name=caller.name or f"{role.capitalize()} {caller.user_id}",
+        author_email=caller.email or "",
+        content=content,
+        is_internal=is_internal,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _record_reply(change: TicketChange, message: Message) -> None:
+    change.record(MessageAdded(message_id=message.id, author_role=message.author_role))
+    if message.author_role == "customer":
+        _customer_replied(change)
+    else:
+        _staff_replied(change)
+
+
+def _customer_replied(change: TicketChange) -> None:
+    ticket = change.ticket
+    reopened, before = ticket.status == "resolved", ticket.status
+    change.move("customer_reply")
+    if reopened:
+        change.set(resolved_at=None, reopen_count=ticket.reopen_count + 1)
+        change.record(TicketReopened())
+    elif ticket.status != before:
+        change.record(TicketStatusChanged())
+
+
+def _staff_replied(change: TicketChange) -> None:
+    if change.ticket.first_response_at is None:
+        change.ticket.first_response_at = change.occasion.now
+    if change.ticket.status == "assigned":
+        change.move("start")
+        change.record(TicketStatusChanged())
+
+
+def _changeable_message(change: TicketChange, message_id: int, expected_version: int | None) -> Message:
+    caller, now = change.occasion.caller, change.occasion.now
+    message = visible_message(caller, change.ticket.id, message_id)
+    require_message_change(caller, author_id=message.user_id, written_at=message.created_at, now=now)
+    require_version(message.version, expected_version)
+    return message
+
+
+def _save_message(change: TicketChange, message: Message) -> None:
+    message.version += 1
+    message.updated_at = change.occasion.now
+    message.save(only=message.dirty_fields)
+
+
+def _unread(caller: Caller, ticket_id: int, message_id: int | None) -> Sequence[Message]:
+    query = unread_messages(ticket_id, reader_id=caller.user_id, internal=sees_internal(caller))
+    return list(query if message_id is None else query.where(Message.id == message_id))
+
+
+def _write_receipts(occasion: Occasion, ticket_id: int, unread: Sequence[Message]) -> None:
+    caller, now = occasion.caller, occasion.now
+    MessageReceipt.insert_many(
+        [
+            {"message_id": m.id, "reader_id": caller.user_id, "ticket_id": ticket_id, "read_at": now}
+            for m in unread
+        ]
+    ).execute()
+    # To a message, its other side is everybody who stands elsewhere than its author.
+    by_customer = caller.role == "customer"
+    others = [m.id for m in unread if (m.author_role in ("customer", "guest")) != by_customer]
+    if others:
+        Message.update(is_read=True, read_at=now).where(Message.id.in_(others), ~Message.is_read).execute()

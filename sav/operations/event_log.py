@@ -1,0 +1,91 @@
+"""The event log: what happened, and what is owed for it, in the transaction of what happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sav.domain.events import PUBLISHED_NAMES, Fact
+from sav.domain.occasion import Occasion
+from sav.domain.subscriptions import SUBSCRIPTIONS
+from sav.models.database import database
+from sav.models.tables import DueEffect, Event, Ticket
+from sav.operations import hints
+
+RELAY_GRACE = timedelta(seconds=2)
+"""How long the relay leaves a new effect to the hint that was given after its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fact, with from and to of every field it changed."""
+
+    fact: Fact
+    changes: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A recorded fact with its place in the ticket's log, and among what the ticket publishes."""
+
+    recorded: Recorded
+    sequence: int
+    published_sequence: int | None
+
+
+def number_events(ticket: Ticket, recorded: Sequence[Recorded]) -> list[Numbered]:
+    """Gives facts their places and advances the ticket's counters, before the ticket is saved.
+
+    The ticket is new, or its row is locked: so places follow each other without a gap.
+    """
+    return [_number(ticket, item) for item in recorded]
+
+
+def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occasion) -> None:
+    """Appends facts to a ticket's log with the effects they owe, and hints at these after the commit."""
+    events = [_event_row(ticket, item, occasion) for item in numbered]
+    effects = [
+        _effect_row(event, effect, occasion) for event in events for effect in SUBSCRIPTIONS[event["name"]]
+    ]
+    Event.insert_many(events).execute()
+    if effects:
+        DueEffect.insert_many(effects).execute()
+        due = {hints.Hint(effect["effect"], ticket.id) for effect in effects}
+        database.after_commit(lambda: hints.give(due))
+
+
+def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
+    ticket.event_count += 1
+    if recorded.fact.name not in PUBLISHED_NAMES:
+        return Numbered(recorded, ticket.event_count, None)
+    ticket.published_event_count += 1
+    return Numbered(recorded, ticket.event_count, ticket.published_event_count)
+
+
+def _event_row(ticket: Ticket, numbered: Numbered, occasion: Occasion) -> dict[str, Any]:
+    fact = numbered.recorded.fact
+    about = {"ticket_id": ticket.id, "ticket_number": ticket.ticket_number, "user_id": ticket.user_id}
+    return {
+        "event_id": str(uuid4()),
+        "ticket_id": ticket.id,
+        "sequence": numbered.sequence,
+        "published_sequence": numbered.published_sequence,
+        "name": fact.name,
+        "data": {**about, **asdict(fact)},
+        "changes": numbered.recorded.changes,
+        "actor_id": occasion.caller.user_id,
+        "actor_role": occasion.caller.role,
+        "request_id": occasion.request_id,
+        "occurred_at": occasion.now,
+    }
+
+
+def _effect_row(event: dict[str, Any], effect: str, occasion: Occasion) -> dict[str, Any]:
+    return {
+        "effect": effect,
+        "ticket_id": event["ticket_id"],
+        "sequence": event["sequence"],
+        "due_at": occasion.now + RELAY_GRACE,
+        "created_at": occasion.now,
+    }

@@ -1,0 +1,94 @@
+"""A request that may be sent twice: its first answer is kept for a day and given again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import peewee
+
+from sav.domain.errors import Conflict, Invalid
+from sav.models.database import is_duplicate, is_lock_timeout
+from sav.models.tables import IdempotencyKey
+
+LIFETIME = timedelta(hours=24)
+T = TypeVar("T")
+
+
+class IdempotencyMismatch(Invalid):
+    """This Idempotency-Key was already used for another request."""
+
+    code = "idempotency_mismatch"
+
+
+class RequestInFlight(Conflict):
+    """The first request with this Idempotency-Key is still being answered; try again shortly."""
+
+    code = "idempotency_in_flight"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as it was given: status code, headers, and the JSON body's text."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class AlreadyAnswered(Exception):
+    """Not an error: the request was answered before, and this is the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("already answered")
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer(Generic[T]):
+    """The key of one request. `claim` and `keep` run in the transaction of what the request does,
+    so that a key without its write, or a write without its key, cannot outlive a crash.
+
+    `caller` names who asks, `key_hash` and `fingerprint` are SHA-256 in hex of the key and of the whole
+    request, and `render` makes the answer from what the operation returns.
+    """
+
+    caller: str
+    key_hash: str
+    fingerprint: str
+    render: Callable[[T], Answer]
+
+    def claim(self, *, now: datetime) -> None:
+        """Takes the key; raises `AlreadyAnswered`, `IdempotencyMismatch` or `RequestInFlight`."""
+        fresh = {"fingerprint": self.fingerprint, "status": None, "created_at": now}
+        try:
+            # A second request waits here until the first one has committed.
+            IdempotencyKey.insert(caller=self.caller, key_hash=self.key_hash, **fresh).execute()
+            return
+        except peewee.IntegrityError as error:
+            if not is_duplicate(error):
+                raise
+        except peewee.OperationalError as error:
+            if is_lock_timeout(error):
+                raise RequestInFlight from error
+            raise
+        first: IdempotencyKey = IdempotencyKey.get(self._mine())
+        if first.created_at > now - LIFETIME:
+            self._answer_from(first)
+        IdempotencyKey.update(**fresh).where(self._mine()).execute()
+
+    def keep(self, result: T) -> None:
+        """Stores the answer to give from now on."""
+        answer = self.render(result)
+        stored = {"status": answer.status, "headers": answer.headers, "body": answer.body}
+        IdempotencyKey.update(**stored).where(self._mine()).execute()
+
+    def _answer_from(self, first: IdempotencyKey) -> None:
+        if first.fingerprint != self.fingerprint:
+            raise IdempotencyMismatch
+        if first.status is None:
+            raise RequestInFlight
+        raise AlreadyAnswered(Answer(first.status, first.headers, first.body))
+
+    def _mine(self) -> Any:
+        return (IdempotencyKey.caller == self.caller) & (IdempotencyKey.key_hash == self.key_hash)

@@ -1,0 +1,120 @@
+"""Opens a ticket."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from sav.domain.errors import Forbidden
+from sav.domain.events import TicketCreated
+from sav.domain.occasion import Occasion
+from sav.domain.permissions import require_priority
+from sav.domain.ticket_lifecycle import Priority, Source
+from sav.domain.ticket_numbers import GUEST_SUFFIX_BYTES, ticket_number
+from sav.models.database import retry_deadlocks, transaction
+from sav.models.tables import Ticket, TicketTag
+from sav.operations.event_log import Recorded, append_events, number_events
+from sav.operations.idempotency import FirstAnswer
+from sav.operations.ticket_numbering import next_sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTicket:
+    """What a ticket is opened with. Without `user_id` and `contact_email` it is the caller's own."""
+
+    subject: str
+    description: str
+    priority: Priority = "normal"
+    category: str | None = None
+    source: Source = "web"
+    tags: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    user_id: int | None = None
+    contact_email: str | None = None
+    contact_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    """The settings that decide about new tickets."""
+
+    number_prefix: str
+    customer_maximum_priority: Priority
+
+
+@retry_deadlocks
+def open_ticket(
+    *, occasion: Occasion, new: NewTicket, rules: DeskRules, first_answer: FirstAnswer[Ticket] | None = None
+) -> Ticket:
+    """Opens a ticket for the caller, or, by staff, on somebody's behalf; returns it.
+
+    Raises `Forbidden` when a customer asks for what is staff's to give, and what `FirstAnswer.claim` raises.
+    """
+    _require(occasion, new, rules)
+    user_id = _owner(occasion, new)
+    number = ticket_number(
+        prefix=rules.number_prefix,
+        day=occasion.now.date(),
+        sequence=next_sequence(occasion.now),
+        guest_secret=secrets.token_bytes(GUEST_SUFFIX_BYTES) if user_id is None else None,
+    )
+    with transaction():
+        if first_answer:
+            first_answer.claim(now=occasion.now)
+        ticket = _insert(occasion, new, number, user_id)
+        if first_answer:
+            first_answer.keep(ticket)
+    return ticket
+
+
+def _require(occasion: Occasion, new: NewTicket, rules: DeskRules) -> None:
+    caller = occasion.caller
+    require_priority(caller, new.priority, customer_maximum=rules.customer_maximum_priority)
+    if caller.role != "customer":
+        return
+    if new.user_id not in (None, caller.user_id) or new.contact_email or new.contact_name:
+        raise Forbidden("Only staff may open a ticket on somebody's behalf.")
+    if new.metadata:
+        raise Forbidden("Only staff may set metadata.")
+    if new.source != "web":
+        raise Forbidden("Only staff may say where a ticket came from.")
+
+
+def _owner(occasion: Occasion, new: NewTicket) -> int | None:
+    if new.user_id is not None or new.contact_email is not None:
+        return new.user_id
+    return occasion.caller.user_id
+
+
+def _insert(occasion: Occasion, new: NewTicket, number: str, user_id: int | None) -> Ticket:
+    ticket = Ticket(
+        ticket_number=number,
+        user_id=user_id,
+        subject=new.subject,
+        description=new.description,
+        status="open",
+        priority=new.priority,
+        category=new.category,
+        source=new.source,
+        contact_email=new.contact_email,
+        contact_name=new.contact_name,
+        tags=new.tags,
+        metadata=new.metadata,
+        event_count=0,
+        published_event_count=0,
+        created_at=occasion.now,
+        updated_at=occasion.now,
+    )
+    created = TicketCreated(
+        subject=new.subject, priority=new.priority, category=new.category, source=new.source
+    )
+    numbered = number_events(ticket, [Recorded(created, {})])
+    ticket.save(force_insert=True)
+    append_events(ticket, numbered, occasion=occasion)
+    add_tags(ticket.id, new.tags)
+    return ticket
+
+
+def add_tags(ticket_id: int, tags: list[str]) -> None:
+    """Writes the index rows of a ticket's tags."""
+    if tags:
+        TicketTag.insert_many([{"ticket_id": ticket_id, "tag": tag} for tag in tags]).execute()

@@ -1,0 +1,102 @@
+"""How every write to an existing ticket goes: lock it, look at it, change it, record it, save it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sav.domain.errors import NotFound, StaleVersion
+from sav.domain.events import Fact
+from sav.domain.occasion import Occasion
+from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
+from sav.domain.ticket_lifecycle import Action, next_status
+from sav.models.database import for_update, transaction
+from sav.models.tables import Ticket
+from sav.operations.event_log import Recorded, append_events, number_events
+
+
+def ticket_facts(ticket: Ticket) -> TicketFacts:
+    """What the rules of permission ask about a ticket."""
+    return TicketFacts(user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status)
+
+
+def require_version(current: int, expected: int | None) -> None:
+    """Honours If-Match: raises `StaleVersion` when the caller has seen another version."""
+    if expected is not None and expected != current:
+        raise StaleVersion(current_version=current)
+
+
+class TicketChange:
+    """The pending change of one locked ticket."""
+
+    def __init__(self, ticket: Ticket, occasion: Occasion) -> None:
+        self.ticket = ticket
+        self.occasion = occasion
+        self._unrecorded: dict[str, dict[str, Any]] = {}
+        self._recorded: list[Recorded] = []
+
+    def require(self, action: TicketAction) -> None:
+        """Raises `Forbidden`, or a `Conflict`, when the caller may not do this to the ticket."""
+        require(self.occasion.caller, action, ticket_facts(self.ticket))
+
+    def set(self, **fields: Any) -> bool:
+        """Changes fields, and remembers from and to; returns whether anything is different now."""
+        changed = {name: value for name, value in fields.items() if getattr(self.ticket, name) != value}
+        for name, value in changed.items():
+            first = self._unrecorded.get(name, {"from": _plain(getattr(self.ticket, name))})
+            self._unrecorded[name] = {**first, "to": _plain(value)}
+            setattr(self.ticket, name, value)
+        return bool(changed)
+
+    def note(self, name: str, *, before: Any, after: Any) -> None:
+        """Remembers from and to of something that changed beside the ticket's own row."""
+        self._unrecorded[name] = {"from": _plain(before), "to": _plain(after)}
+
+    def move(self, action: Action) -> None:
+        """Takes the ticket through the lifecycle's table; raises `InvalidTransition`."""
+        has_assignee = self.ticket.assigned_to is not None
+        self.set(status=next_status(status=self.ticket.status, action=action, has_assignee=has_assignee))
+
+    def record(self, fact: Fact) -> None:
+        """Records what happened, together with the fields that were set since the last record."""
+        self._recorded.append(Recorded(fact, self._unrecorded))
+        self._unrecorded = {}
+
+    def save(self) -> None:
+        """Writes the ticket's new version and its facts; writes nothing when nothing was recorded."""
+        if not self._recorded:
+            return
+        numbered = number_events(self.ticket, self._recorded)
+        self.ticket.version += 1
+        self.ticket.updated_at = self.occasion.now
+        self.ticket.save(only=self.ticket.dirty_fields)
+        append_events(self.ticket, numbered, occasion=self.occasion)
+
+
+@contextmanager
+def change_ticket(
+    ticket_id: int, *, occasion: Occasion, expected_version: int | None = None
+) -> Iterator[TicketChange]:
+    """One transaction around one ticket, whose row stays locked until the commit.
+
+    Raises `NotFound` for a ticket that is absent or out of the caller's sight, and `StaleVersion` when
+    `expected_version` (from If-Match) is not the row's.
+    """
+    with transaction():
+        change = TicketChange(locked_ticket(ticket_id, occasion=occasion), occasion)
+        require_version(change.ticket.version, expected_version)
+        yield change
+        change.save()
+
+
+def locked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
+    """A ticket in the caller's sight, its row locked; raises `NotFound`."""
+    query = Ticket.select().where(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
+    ticket: Ticket | None = for_update(query).first()
+    if ticket is None or not may_see(occasion.caller, ticket_facts(ticket)):
+        raise NotFound
+    return ticket
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value

@@ -1,0 +1,189 @@
+"""Everything that can be configured: the specification's environment variables and the service's own.
+
+Every field is one variable of the same name; `docs/configuration.md` is generated from this module.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sav.domain.ticket_lifecycle import Priority
+
+MINIMUM_SECRET_BYTES = 32
+"""HS256 with a shorter key can be guessed from a single token."""
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    """The service's settings; built once, at start, by `load_settings`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    APP_NAME: Text = Field("sav-service", description="The name the service reports in `/health` and logs.")
+    APP_ENV: Literal["local", "test", "staging", "production"] = Field(
+        "local", description="Where it runs; logs are for people on `local` and JSON everywhere else."
+    )
+    APP_PORT: Port = Field(8007, description="The port that the HTTP tier listens on.")
+    APP_HOST: Text = Field("0.0.0.0", description="The address that the HTTP tier listens on.")  # noqa: S104
+    LOG_LEVEL: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe log line that is written."
+    )
+
+    DB_CONNECTION: Literal["mysql", "sqlite"] = Field(
+        "mysql", description="`mysql` for MySQL 8+ and MariaDB 10.6+, `sqlite` for one file on disk."
+    )
+    DB_HOST: Text = Field("sav-mysql", description="The database server.")
+    DB_PORT: Port = Field(3306, description="The database server's port.")
+    DB_DATABASE: Text = Field(
+        "sav_db",
+        description="The database's name; with `sqlite`, a path, or a name for a file in `SAV_DATA_DIR`.",
+    )
+    DB_USERNAME: Text = Field("sav_user", description="The database user.")
+    DB_PASSWORD: SecretStr = Field(SecretStr("sav_password"), description="The database user's password.")
+
+    MINIO_ENDPOINT: HttpUrl = Field("http://minio:9000", description="The S3 store of attachments.")
+    MINIO_PUBLIC_ENDPOINT: HttpUrl | None = Field(
+        None, description="The store's address as browsers reach it, for download URLs (`MINIO_ENDPOINT`)."
+    )
+    MINIO_ACCESS_KEY: Text = Field("admin", description="The S3 access key.")
+    MINIO_SECRET_KEY: SecretStr = Field(SecretStr("adminpass123"), description="The S3 secret key.")
+    MINIO_BUCKET: Text = Field("sav", description="The bucket of attachments.")
+    MINIO_REGION: Text = Field("us-east-1", description="The bucket's region.")
+    SAV_STORAGE: Literal["s3", "disk"] = Field(
+        "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
+    )
+
+    RABBITMQ_HOST: Text = Field("rabbitmq", description="The message broker.")
+    RABBITMQ_PORT: Port = Field(5672, description="The message broker's port.")
+    RABBITMQ_USER: Text = Field("guest", description="The broker's user.")
+    RABBITMQ_PASSWORD: SecretStr = Field(SecretStr("guest"), description="The broker user's password.")
+    RABBITMQ_VHOST: Text = Field("/", description="The broker's virtual host.")
+    RABBITMQ_EXCHANGE: Text = Field(
+        "sav_exchange", description="The durable topic exchange that domain events are published to."
+    )
+    RABBITMQ_QUEUE: Text = Field(
+        "sav_queue",
+        description="The queue of events from other services, and the prefix of the workers' own queues.",
+    )
+    RABBITMQ_CONSUME_EXCHANGES: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further exchanges that events are consumed from, separated by commas."
+    )
+    SAV_BROKER: Literal["rabbitmq", "embedded"] = Field(
+        "rabbitmq",
+        description="Who carries jobs and events: RabbitMQ, or this process alone, which appends events to "
+        "`SAV_DATA_DIR/events.jsonl`.",
+    )
+
+    AUTH_SERVICE_URL: HttpUrl = Field("http://auth-service:8000", description="The authentication service.")
+    JWT_SECRET: SecretStr | None = Field(
+        None,
+        description="The key of HS256 tokens, at least 32 bytes; without it tokens are verified by "
+        "`JWT_JWKS_URL`.",
+    )
+    JWT_JWKS_URL: HttpUrl | None = Field(
+        None,
+        description="The keys of RS256 and ES256 tokens (`AUTH_SERVICE_URL` + `/.well-known/jwks.json`).",
+    )
+    JWT_ISSUER: Text | None = Field(None, description="The `iss` that tokens must carry, when set.")
+    JWT_AUDIENCE: Text | None = Field(None, description="The `aud` that tokens must carry, when set.")
+
+    TICKET_NUMBER_PREFIX: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,19}$")] = Field(
+        "TICKET", description="What ticket numbers begin with: capitals and digits."
+    )
+    AUTO_CLOSE_RESOLVED_DAYS: Annotated[float, Field(gt=0)] = Field(
+        7, description="A resolved ticket is closed after this many quiet days; decimals allowed."
+    )
+    ESCALATION_TIMEOUT_HOURS: Annotated[float, Field(gt=0)] = Field(
+        2, description="An urgent ticket without an answer escalates after this many hours; decimals allowed."
+    )
+    MAX_ATTACHMENT_SIZE_MB: Annotated[float, Field(gt=0, le=100)] = Field(
+        10, description="The size limit of one attached file, in MB of 1,048,576 bytes."
+    )
+    CUSTOMER_MAX_PRIORITY: Priority = Field(
+        "urgent", description="The highest priority that customers may ask for."
+    )
+    AGENT_DEFAULT_CAPACITY: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        20, description="How many unsettled tickets an agent holds at most, until an admin says otherwise."
+    )
+
+    SMTP_HOST: Text | None = Field(None, description="The mail server; without it mails are only recorded.")
+    SMTP_PORT: Port = Field(587, description="The mail server's port.")
+    SMTP_USERNAME: Text | None = Field(None, description="The mail server's user, when it asks for one.")
+    SMTP_PASSWORD: SecretStr | None = Field(None, description="The mail user's password.")
+    SMTP_TLS: Literal["none", "starttls", "tls"] = Field("starttls", description="How mail is encrypted.")
+    MAIL_FROM: Text = Field("sav@localhost", description="The sender of the desk's mails.")
+    MAIL_DESK: Text | None = Field(None, description="Who gets staff mail about tickets without an assignee.")
+    DEFAULT_LOCALE: Literal["fr", "en"] = Field("fr", description="The language of mails, unless known.")
+
+    SAV_DATA_DIR: Path = Field(
+        Path("var"), description="Where the embedded database, files and secrets are kept."
+    )
+    WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = Field(2, description="HTTP processes.")
+    WEB_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Threads of each HTTP process.")
+    WORKER_PROCESSES: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Worker processes.")
+    WORKER_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(
+        4, description="Threads of each worker process; with the embedded broker, of the one process."
+    )
+
+    @field_validator("RABBITMQ_CONSUME_EXCHANGES", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("JWT_SECRET")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+            raise ValueError(f"must be at least {MINIMUM_SECRET_BYTES} bytes long")
+        return value
+
+    @property
+    def jwks_url(self) -> str:
+        return self.JWT_JWKS_URL or f"{self.AUTH_SERVICE_URL}/.well-known/jwks.json"
+
+    @property
+    def sqlite_path(self) -> Path:
+        if "/" in self.DB_DATABASE:
+            return Path(self.DB_DATABASE)
+        return self.SAV_DATA_DIR / f"{self.DB_DATABASE}.sqlite3"
+
+    @property
+    def public_storage_url(self) -> str:
+        return self.MINIO_PUBLIC_ENDPOINT or self.MINIO_ENDPOINT
+
+
+class InvalidSettings(Exception):
+    """Some environment variables are wrong; `problems` has a line for each of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the environment; raises `InvalidSettings` with every wrong variable at once."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        # The values stay out of the message: some of them are secrets.
+        problems = [
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise InvalidSettings(sorted(problems)) from None
