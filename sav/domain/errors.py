@@ -47,9 +47,9 @@ class StaleVersion(SavError):
 
     code = "stale_version"
 
-    def __init__(self, *, current_version: int) -> None:
+    def __init__(self, *, current_revision: str) -> None:
         super().__init__()
-        self.current_version = current_version
+        self.current_revision = current_revision
 
 
 class Conflict(SavError):

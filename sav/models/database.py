@@ -4,6 +4,8 @@ Every thread owns one connection, opened when it is first needed and checked bef
 so that a restarted server is found without a restart of ours and nothing is ever shared over a fork.
 """
 
+from __future__ import annotations
+
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from pymysql.constants import ER
 
 P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M", bound=peewee.Model)
 
 CONNECT_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_SECONDS = 15
@@ -46,9 +49,9 @@ class NestedTransaction(Exception):
     """Each operation owns its transaction: one that is opened inside another is a mistake in the code."""
 
 
-class _MySQL(peewee.MySQLDatabase):  # type: ignore[misc]
+class _MySQL(peewee.MySQLDatabase):
     def _connect(self) -> Any:
-        connection = super()._connect()
+        connection = super()._connect()  # type: ignore[misc]
         with connection.cursor() as cursor:
             for statement in _SESSION:
                 cursor.execute(statement)
@@ -57,13 +60,13 @@ class _MySQL(peewee.MySQLDatabase):  # type: ignore[misc]
     def is_alive(self) -> bool:
         try:
             # A silent reconnect would hand out a connection without its session settings.
-            self.connection().ping(reconnect=False)
+            self.connection().ping(reconnect=False)  # type: ignore[no-untyped-call]
         except Exception:
             return False
         return True
 
 
-class _SQLite(peewee.SqliteDatabase):  # type: ignore[misc]
+class _SQLite(peewee.SqliteDatabase):
     def is_alive(self) -> bool:
         return True
 
@@ -155,7 +158,7 @@ def transaction() -> Iterator[None]:
         raise
 
 
-def for_update(query: peewee.ModelSelect, *, skip_locked: bool = False) -> peewee.ModelSelect:
+def for_update(query: peewee.ModelSelect[M], *, skip_locked: bool = False) -> peewee.ModelSelect[M]:
     """Locks the rows a query finds until the transaction ends. SQLite's write lock already covers them."""
     return query if is_sqlite() else query.for_update(skip_locked=skip_locked)
 

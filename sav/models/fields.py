@@ -7,7 +7,7 @@ import orjson
 import peewee
 
 
-class UtcDateTimeField(peewee.Field):  # type: ignore[misc]
+class UtcDateTimeField(peewee.Field):
     """An instant with microseconds: aware UTC in Python, DATETIME(6) or a sortable text in the database."""
 
     field_type = "DATETIME"
@@ -25,7 +25,7 @@ class UtcDateTimeField(peewee.Field):  # type: ignore[misc]
         return value.replace(tzinfo=UTC)
 
 
-class JsonField(peewee.Field):  # type: ignore[misc]
+class JsonField(peewee.Field):
     """A JSON document. It is compared in Python only: servers store and order it differently."""
 
     field_type = "TEXT"

@@ -8,7 +8,7 @@ from sav.models.database import database
 from sav.models.fields import JsonField, UtcDateTimeField
 
 
-class Row(peewee.Model):  # type: ignore[misc]
+class Row(peewee.Model):
     class Meta:
         database = database
 
@@ -22,10 +22,10 @@ class Ticket(Row):
     assigned_to = peewee.BigIntegerField(null=True)
     subject = peewee.CharField()
     description = peewee.TextField()
-    status = peewee.CharField()
-    priority = peewee.CharField()
+    status: Any = peewee.CharField()
+    priority: Any = peewee.CharField()
     category = peewee.CharField(null=True)
-    source = peewee.CharField()
+    source: Any = peewee.CharField()
     contact_email = peewee.CharField(null=True)
     contact_name = peewee.CharField(null=True)
     first_response_at = UtcDateTimeField(null=True)
@@ -48,9 +48,16 @@ class Ticket(Row):
     created_at = UtcDateTimeField()
     updated_at = UtcDateTimeField()
     deleted_at = UtcDateTimeField(null=True)
+    # Computed by the database from `priority`; never written.
+    priority_rank = peewee.SmallIntegerField(null=True)
 
     class Meta:
         table_name = "support_tickets"
+
+    @property
+    def revision(self) -> str:
+        """What an ETag says: the version, which If-Match compares, and the reads since."""
+        return f"{self.version}.{self.read_marks}"
 
 
 class TicketTag(Row):
@@ -70,7 +77,7 @@ class Message(Row):
     id = peewee.BigAutoField()
     ticket_id = peewee.BigIntegerField()
     user_id = peewee.BigIntegerField(null=True)
-    author_role = peewee.CharField()
+    author_role: Any = peewee.CharField()
     author_name = peewee.CharField()
     author_email = peewee.CharField()
     content = peewee.TextField()
@@ -84,6 +91,11 @@ class Message(Row):
 
     class Meta:
         table_name = "ticket_messages"
+
+    @property
+    def revision(self) -> str:
+        """What an ETag says: the version, which If-Match compares, and whether it was read."""
+        return f"{self.version}.{int(self.is_read)}"
 
 
 class MessageReceipt(Row):
@@ -206,3 +218,14 @@ class IdempotencyKey(Row):
     class Meta:
         table_name = "idempotency_keys"
         primary_key = peewee.CompositeKey("caller", "key_hash")
+
+
+class SchedulerTick(Row):
+    """A scheduled job, and the last slot of time for which it was made due."""
+
+    job = peewee.CharField(primary_key=True)
+    last_slot = peewee.BigIntegerField()
+    recorded_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "scheduler_ticks"

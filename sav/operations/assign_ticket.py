@@ -1,5 +1,7 @@
 """Gives a ticket to an agent, or back to nobody."""
 
+from collections.abc import Collection
+
 from sav.domain.errors import FieldError, Invalid
 from sav.domain.events import TicketAssigned, TicketStatusChanged
 from sav.domain.occasion import Occasion
@@ -20,10 +22,10 @@ class NotAnActiveAgent(Invalid):
 
 @retry_deadlocks
 def assign_ticket(
-    *, occasion: Occasion, ticket_id: int, agent_id: int, expected_version: int | None = None
+    *, occasion: Occasion, ticket_id: int, agent_id: int, expected_versions: Collection[int] | None = None
 ) -> Ticket:
     """Gives a ticket to an active agent; the same agent again changes nothing. Returns the ticket."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("assign")
         give_to_agent(change, agent_id, reason="manual")
     return change.ticket

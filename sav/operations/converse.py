@@ -1,6 +1,6 @@
 """The conversation: replies and notes, their correction, and who has read them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sav.domain.caller import Caller
 from sav.domain.errors import Conflict, Forbidden, NotFound
@@ -66,11 +66,11 @@ def edit_message(
     ticket_id: int,
     message_id: int,
     content: str,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Message:
     """Corrects a message's text; whether it is internal never changes."""
     with change_ticket(ticket_id, occasion=occasion) as change:
-        message = _changeable_message(change, message_id, expected_version)
+        message = _changeable_message(change, message_id, expected_versions)
         if message.content != content:
             change.note("content", before=message.content, after=content)
             message.content = content
@@ -81,11 +81,11 @@ def edit_message(
 
 @retry_deadlocks
 def delete_message(
-    *, occasion: Occasion, ticket_id: int, message_id: int, expected_version: int | None = None
+    *, occasion: Occasion, ticket_id: int, message_id: int, expected_versions: Collection[int] | None = None
 ) -> None:
     """Deletes a message from everybody's sight; its row remains."""
     with change_ticket(ticket_id, occasion=occasion) as change:
-        message = _changeable_message(change, message_id, expected_version)
+        message = _changeable_message(change, message_id, expected_versions)
         message.deleted_at = occasion.now
         _save_message(change, message)
         change.record(MessageDeleted(message_id=message.id))
@@ -166,11 +166,13 @@ def _staff_replied(change: TicketChange) -> None:
         change.record(TicketStatusChanged())
 
 
-def _changeable_message(change: TicketChange, message_id: int, expected_version: int | None) -> Message:
+def _changeable_message(
+    change: TicketChange, message_id: int, expected_versions: Collection[int] | None
+) -> Message:
     caller, now = change.occasion.caller, change.occasion.now
     message = visible_message(caller, change.ticket.id, message_id)
     require_message_change(caller, author_id=message.user_id, written_at=message.created_at, now=now)
-    require_version(message.version, expected_version)
+    require_version(message, expected_versions)
     return message
 
 

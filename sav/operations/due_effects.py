@@ -36,6 +36,8 @@ class Publication:
     data: dict[str, Any]
     request_id: str | None
     occurred_at: datetime
+    tries: int
+    """How often publishing it has failed so far."""
 
 
 @retry_deadlocks
@@ -104,6 +106,32 @@ def take_due_hints(*, now: datetime) -> list[Hint]:
     return list(dict.fromkeys(Hint(token.effect, token.ticket_id) for token in due))
 
 
+@retry_deadlocks
+def return_hints(*, hints: Sequence[Hint], due_at: datetime, now: datetime) -> None:
+    """Gives back hints that could not be handed on: the relay takes them again at `due_at`."""
+    tickets: dict[str, list[int]] = {}
+    for hint in hints:
+        tickets.setdefault(hint.effect, []).append(hint.ticket_id)
+    with transaction():
+        for effect, ticket_ids in tickets.items():
+            DueEffect.update(due_at=due_at).where(
+                DueEffect.ticket_id.in_(ticket_ids),
+                DueEffect.effect == effect,
+                DueEffect.failed_at.is_null(),
+                # Somebody may have come by without a hint and be at work.
+                DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
+            ).execute()
+
+
+def lock_effects(*, effect: str, ticket_id: int) -> list[int]:
+    """The ids of the tokens of an effect, locked until the caller's transaction ends.
+
+    Leaves out those that somebody else has locked, who is doing the effect at this moment.
+    """
+    query = DueEffect.select(DueEffect.id).where(DueEffect.ticket_id == ticket_id, DueEffect.effect == effect)
+    return [token.id for token in for_update(query, skip_locked=True)]
+
+
 def _owed_publications(ticket_id: int) -> list[DueEffect]:
     query = (
         DueEffect.select()
@@ -123,7 +151,7 @@ def _held(token_ids: Sequence[int], owner: str) -> Any:
 
 
 def _publications(ticket_id: int, tokens: Sequence[DueEffect]) -> list[Publication]:
-    token_of = {token.sequence: token.id for token in tokens}
+    token_of = {token.sequence: token for token in tokens}
     events = (
         Event.select()
         .where(Event.ticket_id == ticket_id, Event.sequence.in_(list(token_of)))
@@ -131,13 +159,14 @@ def _publications(ticket_id: int, tokens: Sequence[DueEffect]) -> list[Publicati
     )
     return [
         Publication(
-            token_id=token_of[event.sequence],
+            token_id=token_of[event.sequence].id,
             event_id=event.event_id,
             name=event.name,
-            published_sequence=event.published_sequence,
+            published_sequence=event.published_sequence or 0,
             data=event.data,
             request_id=event.request_id,
             occurred_at=event.occurred_at,
+            tries=token_of[event.sequence].tries,
         )
         for event in events
     ]

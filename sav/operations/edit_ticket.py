@@ -1,6 +1,6 @@
 """Changes a ticket's fields, and its status by name; deletes a ticket."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sav.domain.events import TicketDeleted, TicketStatusChanged, TicketUpdated
@@ -9,7 +9,7 @@ from sav.domain.permissions import TicketAction, require_priority
 from sav.domain.ticket_lifecycle import ACTION_FOR_STATUS, Priority, Status
 from sav.models.database import retry_deadlocks
 from sav.models.tables import Ticket, TicketTag
-from sav.operations.assign_ticket import give_to_agent, unassign
+from sav.operations.assign_ticket import NotAnActiveAgent, give_to_agent, unassign
 from sav.operations.open_ticket import add_tags
 from sav.operations.settle_ticket import close, resolve
 from sav.operations.ticket_change import TicketChange, change_ticket
@@ -33,10 +33,10 @@ def edit_ticket(
     ticket_id: int,
     fields: Mapping[str, Any],
     customer_maximum_priority: Priority,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Ticket:
     """Changes just the given fields (the keys of `_PERMISSION_FOR_FIELD`); all of them or none."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         for name in fields:
             change.require(_PERMISSION_FOR_FIELD[name])
         if "priority" in fields:
@@ -49,9 +49,11 @@ def edit_ticket(
 
 
 @retry_deadlocks
-def delete_ticket(*, occasion: Occasion, ticket_id: int, expected_version: int | None = None) -> None:
+def delete_ticket(
+    *, occasion: Occasion, ticket_id: int, expected_versions: Collection[int] | None = None
+) -> None:
     """Deletes a ticket from everybody's sight; its rows and its history remain."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("delete")
         change.set(deleted_at=occasion.now)
         change.record(TicketDeleted())
@@ -72,9 +74,10 @@ def _change_status(change: TicketChange, status: Status) -> None:
             unassign(change)
         case "assign":
             # Nobody was named: whoever has the ticket keeps it, else the caller takes it.
-            give_to_agent(
-                change, change.ticket.assigned_to or change.occasion.caller.user_id, reason="manual"
-            )
+            agent_id = change.ticket.assigned_to or change.occasion.caller.user_id
+            if agent_id is None:
+                raise NotAnActiveAgent
+            give_to_agent(change, agent_id, reason="manual")
         case "resolve":
             resolve(change, resolution=None)
         case "close":

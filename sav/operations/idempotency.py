@@ -88,7 +88,7 @@ class FirstAnswer(Generic[T]):
             raise IdempotencyMismatch
         if first.status is None:
             raise RequestInFlight
-        raise AlreadyAnswered(Answer(first.status, first.headers, first.body))
+        raise AlreadyAnswered(Answer(first.status, first.headers, first.body or ""))
 
     def _mine(self) -> Any:
         return (IdempotencyKey.caller == self.caller) & (IdempotencyKey.key_hash == self.key_hash)

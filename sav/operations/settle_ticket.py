@@ -1,5 +1,7 @@
 """Resolves, closes and rates a ticket: what ends its work."""
 
+from collections.abc import Collection
+
 from sav.domain.errors import Conflict
 from sav.domain.events import SatisfactionReceived, TicketClosed, TicketResolved
 from sav.domain.occasion import Occasion
@@ -24,10 +26,10 @@ class AlreadyRated(Conflict):
 
 @retry_deadlocks
 def resolve_ticket(
-    *, occasion: Occasion, ticket_id: int, resolution: str, expected_version: int | None = None
+    *, occasion: Occasion, ticket_id: int, resolution: str, expected_versions: Collection[int] | None = None
 ) -> Ticket:
     """Marks a ticket as resolved; an open one is taken by whoever resolves it first."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("resolve")
         resolve(change, resolution=resolution)
     return change.ticket
@@ -35,10 +37,14 @@ def resolve_ticket(
 
 @retry_deadlocks
 def close_ticket(
-    *, occasion: Occasion, ticket_id: int, reason: str | None = None, expected_version: int | None = None
+    *,
+    occasion: Occasion,
+    ticket_id: int,
+    reason: str | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Ticket:
     """Closes a ticket, from any status but closed."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("close")
         close(change, reason=reason)
     return change.ticket
@@ -51,10 +57,10 @@ def rate_ticket(
     ticket_id: int,
     rating: int,
     comment: str | None = None,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Ticket:
     """Records the owner's satisfaction, 1 to 5, once; raises `NotSettledYet` or `AlreadyRated`."""
-    with change_ticket(ticket_id, occasion=occasion, expected_version=expected_version) as change:
+    with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("rate")
         if change.ticket.status not in SETTLED:
             raise NotSettledYet
@@ -85,5 +91,7 @@ def close(change: TicketChange, *, reason: str | None) -> None:
     """Closes the ticket for good."""
     change.move("close")
     change.set(closed_at=change.occasion.now)
-    closed_by = change.occasion.caller.user_id if change.occasion.caller.role != "system" else "auto"
-    change.record(TicketClosed(closed_by=closed_by, reason=reason))
+    by_itself = change.occasion.caller.role == "system"
+    change.record(
+        TicketClosed(closed_by="auto" if by_itself else change.occasion.caller.user_id, reason=reason)
+    )

@@ -1,6 +1,6 @@
 """How every write to an existing ticket goes: lock it, look at it, change it, record it, save it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sav.domain.occasion import Occasion
 from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
 from sav.domain.ticket_lifecycle import Action, next_status
 from sav.models.database import for_update, transaction
-from sav.models.tables import Ticket
+from sav.models.tables import Message, Ticket
 from sav.operations.event_log import Recorded, append_events, number_events
 
 
@@ -20,10 +20,10 @@ def ticket_facts(ticket: Ticket) -> TicketFacts:
     return TicketFacts(user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status)
 
 
-def require_version(current: int, expected: int | None) -> None:
-    """Honours If-Match: raises `StaleVersion` when the caller has seen another version."""
-    if expected is not None and expected != current:
-        raise StaleVersion(current_version=current)
+def require_version(row: Ticket | Message, expected: Collection[int] | None) -> None:
+    """Honours If-Match: raises `StaleVersion` when the caller has seen none but other versions."""
+    if expected is not None and row.version not in expected:
+        raise StaleVersion(current_revision=row.revision)
 
 
 class TicketChange:
@@ -75,16 +75,16 @@ class TicketChange:
 
 @contextmanager
 def change_ticket(
-    ticket_id: int, *, occasion: Occasion, expected_version: int | None = None
+    ticket_id: int, *, occasion: Occasion, expected_versions: Collection[int] | None = None
 ) -> Iterator[TicketChange]:
     """One transaction around one ticket, whose row stays locked until the commit.
 
     Raises `NotFound` for a ticket that is absent or out of the caller's sight, and `StaleVersion` when
-    `expected_version` (from If-Match) is not the row's.
+    `expected_versions` (from If-Match) is not the row's.
     """
     with transaction():
         change = TicketChange(locked_ticket(ticket_id, occasion=occasion), occasion)
-        require_version(change.ticket.version, expected_version)
+        require_version(change.ticket, expected_versions)
         yield change
         change.save()
 

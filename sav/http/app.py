@@ -1,0 +1,52 @@
+"""The HTTP tier: which path leads to which resource."""
+
+from typing import Any
+
+import falcon
+
+from sav.http import agents, error_responses, health, messages, tickets
+from sav.http.desk import Desk
+from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
+from sav.http.middleware import AccessLog, RequestIds, SafeHeaders
+
+
+def routes(desk: Desk) -> dict[str, Any]:
+    """Every path of the API, and its resource."""
+    ticket = "/tickets/{ticket_id}"
+    return {
+        "/health": health.Health(desk),
+        "/status": health.Status(desk),
+        "/ready": health.Ready(desk),
+        "/tickets": tickets.Tickets(desk),
+        ticket: tickets.OneTicket(desk),
+        f"{ticket}/assign": tickets.TicketAssignment(desk),
+        f"{ticket}/resolve": tickets.TicketResolution(desk),
+        f"{ticket}/close": tickets.TicketClosing(desk),
+        f"{ticket}/satisfaction": tickets.TicketSatisfaction(desk),
+        f"{ticket}/history": tickets.TicketHistory(desk),
+        f"{ticket}/messages": messages.Messages(desk),
+        f"{ticket}/messages/unread-count": messages.UnreadCount(desk),
+        f"{ticket}/messages/mark-all-read": messages.AllRead(desk),
+        ticket + "/messages/{message_id}": messages.OneMessage(desk),
+        ticket + "/messages/{message_id}/mark-read": messages.MessageRead(desk),
+        "/agents": agents.Agents(desk),
+        "/agents/me": agents.OwnAgent(desk),
+        "/agents/me/availability": agents.OwnAvailability(desk),
+        "/agents/{user_id}": agents.OneAgent(desk),
+    }
+
+
+def create_app(desk: Desk) -> falcon.App[Any, Any]:
+    """The WSGI application."""
+    middleware: Any = [RequestIds(), AccessLog(), SafeHeaders()]
+    app = falcon.App(middleware=middleware)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    error_responses.register(app)
+    paths = routes(desk)
+    for path, resource in paths.items():
+        app.add_route(path, resource)
+    app.add_route("/openapi.json", OpenApiDocument(paths, version=desk.version))
+    app.add_route("/docs", DocumentationPage())
+    app.add_route("/docs/{name}", DocumentationAssets())
+    return app

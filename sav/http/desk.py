@@ -1,0 +1,37 @@
+"""What the HTTP tier is made of, built once by the composition root and handed to every resource."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sav.domain.ticket_lifecycle import Priority
+from sav.http.authentication import TokenVerifier
+from sav.http.roster_door import RosterDoor
+from sav.operations.open_ticket import DeskRules
+
+
+class Checkable(Protocol):
+    """Something outside that can be asked whether it answers; raises when it does not."""
+
+    def check(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The desk's rules and the outside world, as the resources need them."""
+
+    service_name: str
+    version: str
+    verifier: TokenVerifier
+    roster: RosterDoor
+    clock: Callable[[], datetime]
+    number_prefix: str
+    customer_maximum_priority: Priority
+    agent_default_capacity: int
+    storage: Checkable
+    broker: Checkable
+
+    @property
+    def rules(self) -> DeskRules:
+        return DeskRules(self.number_prefix, self.customer_maximum_priority)

@@ -1,0 +1,292 @@
+"""`/openapi.json`, made from what the responders say of themselves, and `/docs`, a page to read it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+import falcon
+import orjson
+from pydantic.json_schema import models_json_schema
+
+from sav.http.error_responses import TITLES
+from sav.http.payloads import Query
+from sav.http.routes import Description, description_of
+
+Json = dict[str, Any]
+SCHEMA_REF = "#/components/schemas/{model}"
+METHODS = ("get", "post", "put", "patch", "delete")
+
+_HEADERS: Json = {
+    "X-Request-ID": {
+        "description": "The request's id: the caller's own when it was sane, else a new one.",
+        "schema": {"type": "string", "maxLength": 128},
+    },
+    "ETag": {"description": "The resource's revision.", "schema": {"type": "string"}},
+    "Location": {"description": "Where the new resource is.", "schema": {"type": "string"}},
+    "Link": {"description": 'The next page, as rel="next".', "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "`true` when this is the stored first answer.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
+}
+_REQUEST_HEADERS: Json = {
+    "X-Request-ID": ("An id to follow this request by: printable, up to 128 characters.", {"maxLength": 128}),
+    "Idempotency-Key": (
+        "The same key gets the first answer again, for 24 hours.",
+        {"minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    ),
+    "If-Match": ("Change only this revision, as its ETag says; else 412.", {}),
+    "If-None-Match": ("Answer 304 when this is still the revision.", {}),
+}
+_PROBLEM: Json = {
+    "type": "object",
+    "description": "RFC 9457: what went wrong.",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:sav:problem:not_found"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; see the list of errors in the docs."},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "Every wrong field at once.",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {name: {"type": "string"} for name in ("field", "code", "message")},
+                "additionalProperties": False,
+            },
+        },
+        "allowed": {
+            "type": "array",
+            "description": "With `invalid_transition`: the actions that the status allows.",
+            "items": {"type": "string"},
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+class OpenApiDocument:
+    """`/openapi.json`"""
+
+    def __init__(self, paths: Mapping[str, Any], *, version: str) -> None:
+        self._document = orjson.dumps(openapi_document(paths, version=version))
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = self._document
+
+
+class DocumentationPage:
+    """`/docs`: needs no other host."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = falcon.MEDIA_HTML
+        resp.text = _PAGE
+
+
+class DocumentationAssets:
+    """The scripts and styles of `/docs`, from the installed package."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        if name not in _ASSETS:
+            raise falcon.HTTPNotFound
+        resp.content_type = _ASSETS[name]
+        resp.set_header("Cache-Control", "public, max-age=86400")
+        resp.data = files("offapi").joinpath(name).read_bytes()
+
+
+_ASSETS = {
+    "swagger_bundle.js": "text/javascript",
+    "swagger_preset.js": "text/javascript",
+    "swagger_style.css": "text/css",
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>sav-service API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger_style.css">
+</head>
+<body>
+<div id="api"></div>
+<script src="/docs/swagger_bundle.js"></script>
+<script>
+SwaggerUIBundle({url: "/openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: true,
+                 validatorUrl: null});
+</script>
+</body>
+</html>
+"""
+
+
+def openapi_document(paths: Mapping[str, Any], *, version: str) -> Json:
+    """The OpenAPI 3.1 description of all responders that `responder` has made."""
+    described = {
+        (path, method): description
+        for path, resource in paths.items()
+        for method, description in _descriptions(resource)
+    }
+    schemas = _schemas(list(described.values()))
+    operations: Json = {}
+    for (path, method), description in described.items():
+        operations.setdefault(path, {})[method] = _operation(path, method, description, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "sav-service",
+            "version": version,
+            "description": "The after-sales support desk: tickets, conversations, agents.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in ("tickets", "messages", "agents", "probes")],
+        "paths": operations,
+        "components": {
+            "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _descriptions(resource: Any) -> Iterator[tuple[str, Description]]:
+    for method in METHODS:
+        description = description_of(getattr(resource, f"on_{method}", None))
+        if description:
+            yield method, description
+
+
+def _schemas(descriptions: list[Description]) -> Json:
+    models: set[tuple[Any, Any]] = {(d.answer, "serialization") for d in descriptions}
+    models |= {(d.body, "validation") for d in descriptions if d.body}
+    in_order = sorted(models, key=lambda pair: str(pair[0].__name__))
+    references, schemas = models_json_schema(in_order, ref_template=SCHEMA_REF)
+    return {**schemas, "references": {model: ref for (model, _), ref in references.items()}}
+
+
+def _operation(path: str, method: str, description: Description, schemas: Json) -> Json:
+    operation: Json = {
+        "operationId": _operation_id(path, method),
+        "summary": description.summary,
+        "tags": [_tag(path)],
+        "parameters": list(_parameters(path, method, description)),
+        "responses": _responses(path, method, description, schemas),
+    }
+    if description.callers != "anyone":
+        operation["security"] = [{"token": []}]
+    if description.body:
+        content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.body]}}
+        operation["requestBody"] = {"required": not description.body_optional, "content": content}
+    return operation
+
+
+def _operation_id(path: str, method: str) -> str:
+    words = re.findall(r"[a-z]+", path.replace("{", "by_").replace("-", "_").replace("_", " "))
+    return "_".join([method, *words])
+
+
+def _tag(path: str) -> str:
+    if "/messages" in path:
+        return "messages"
+    return next((name for name in ("tickets", "agents") if path.startswith(f"/{name}")), "probes")
+
+
+def _parameters(path: str, method: str, description: Description) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", path):
+        schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    yield from _query_parameters(description.query)
+    for name, (text, limits) in _REQUEST_HEADERS.items():
+        if name in _request_headers(method, description):
+            schema = {"type": "string", **limits}
+            yield {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
+
+
+def _query_parameters(query: type[Query]) -> Iterator[Json]:
+    for name, schema in query.model_json_schema()["properties"].items() if query.model_fields else ():
+        schema = {key: value for key, value in schema.items() if key not in ("title", "description")}
+        if schema.get("default", "") in (None, []):
+            del schema["default"]
+        text = query.model_fields[name].description
+        yield {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": schema,
+            **({"description": text} if text else {}),
+        }
+
+
+def _request_headers(method: str, description: Description) -> Iterator[str]:
+    yield "X-Request-ID"
+    if description.repeatable:
+        yield "Idempotency-Key"
+    if description.revisions == "write":
+        yield "If-Match"
+    if description.revisions == "read":
+        yield "If-None-Match"
+
+
+def _responses(path: str, method: str, description: Description, schemas: Json) -> Json:
+    content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.answer]}}
+    responses: Json = {
+        str(status): {
+            "description": (description.answer.__doc__ or "").strip().split("\n")[0],
+            "headers": _response_headers(status, description),
+            "content": content,
+        }
+        for status in (description.status, *description.other_answers)
+    }
+    if description.revisions == "read":
+        responses["304"] = {"description": "The caller has this revision.", "headers": _named("ETag")}
+    for status in sorted(_problem_statuses(path, description) - {int(status) for status in responses}):
+        responses[str(status)] = {
+            "description": TITLES[status],
+            "headers": _named(*_PROBLEM_HEADERS.get(status, ())),
+            "content": {"application/problem+json": {"schema": {"$ref": SCHEMA_REF.format(model="Problem")}}},
+        }
+    return responses
+
+
+_PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 412: ("ETag",), 503: ("Retry-After",)}
+
+
+def _problem_statuses(path: str, description: Description) -> set[int]:
+    statuses = {400, 500, *description.problems}
+    if description.callers != "anyone":
+        statuses |= {401, 503}
+    if description.callers in ("staff", "admin"):
+        statuses.add(403)
+    if "{" in path:
+        statuses.add(404)
+    if description.body:
+        statuses |= {413, 415, 422}
+    if description.repeatable:
+        statuses |= {409, 422}
+    if description.revisions == "write":
+        statuses.add(412)
+    return statuses
+
+
+def _response_headers(status: int, description: Description) -> Json:
+    names = []
+    if description.revisions != "none" or status == 201:
+        names.append("ETag")
+    if status == 201:
+        names.append("Location")
+    if description.repeatable:
+        names.append("Idempotency-Replayed")
+    if "meta" in description.answer.model_fields:
+        names.append("Link")
+    return _named(*names)
+
+
+def _named(*names: str) -> Json:
+    return {name: _HEADERS[name] for name in ("X-Request-ID", *names)}

@@ -1,0 +1,162 @@
+"""`/tickets/{ticket_id}/messages`: the conversation."""
+
+from sav.domain.caller import Caller
+from sav.http import documents, payloads
+from sav.http.desk import Desk
+from sav.http.routes import Call, Description, Reply, responder
+from sav.models.tables import Message
+from sav.operations.converse import delete_message, edit_message, mark_read, reply_to_ticket
+from sav.queries.conversation import list_messages, one_message, unread_count
+
+
+def _message_reply(message: Message, caller: Caller) -> Reply:
+    return Reply(document=documents.message_document(message, caller), revision=message.revision)
+
+
+class Messages:
+    """The thread, and new messages."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="List a ticket's messages, oldest first",
+            callers="authenticated",
+            query=payloads.ListQuery,
+            answer=documents.PageDocument[documents.MessageDocument],
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        page = list_messages(caller=call.caller, ticket_id=call.ids["ticket_id"], page=call.page)
+        return call.page_reply(page, documents.message_document)
+
+    @responder(
+        Description(
+            summary="Add a reply, or a note that only staff will see",
+            callers="authenticated",
+            body=payloads.NewMessageBody,
+            answer=documents.MessageDocument,
+            status=201,
+            repeatable=True,
+            problems=(403, 409),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket_id = call.ids["ticket_id"]
+
+        def created(message: Message) -> Reply:
+            return Reply(
+                document=documents.message_document(message, call.caller),
+                status=201,
+                revision=message.revision,
+                location=f"/tickets/{ticket_id}/messages/{message.id}",
+            )
+
+        message = reply_to_ticket(
+            occasion=call.occasion,
+            ticket_id=ticket_id,
+            content=call.body.content,
+            is_internal=call.body.is_internal,
+            first_answer=call.first_answer(created),
+        )
+        return created(message)
+
+
+class OneMessage:
+    """One message."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Read a message",
+            callers="authenticated",
+            answer=documents.MessageDocument,
+            revisions="read",
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        message = one_message(caller=call.caller, **call.ids)
+        return _message_reply(message, call.caller)
+
+    def _change(self, call: Call) -> Reply:
+        message = edit_message(
+            occasion=call.occasion,
+            content=call.body.content,
+            expected_versions=call.expected_versions,
+            **call.ids,
+        )
+        return _message_reply(message, call.caller)
+
+    _CHANGE = Description(
+        summary="Correct a message; its author for 15 minutes, an admin always",
+        callers="authenticated",
+        body=payloads.MessageChangesBody,
+        answer=documents.MessageDocument,
+        revisions="write",
+        problems=(403, 409),
+    )
+    on_put = responder(_CHANGE)(_change)
+    on_patch = responder(_CHANGE)(_change)
+
+    @responder(
+        Description(
+            summary="Delete a message; its author for 15 minutes, an admin always",
+            callers="authenticated",
+            answer=documents.Done,
+            revisions="write",
+            problems=(403, 409),
+        )
+    )
+    def on_delete(self, call: Call) -> Reply:
+        delete_message(occasion=call.occasion, expected_versions=call.expected_versions, **call.ids)
+        return Reply(document={"message": "The message was deleted."})
+
+
+class UnreadCount:
+    """`/tickets/{ticket_id}/messages/unread-count`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Count the messages of others that you have not read",
+            callers="authenticated",
+            answer=documents.UnreadCount,
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        return Reply(document={"count": unread_count(caller=call.caller, **call.ids)})
+
+
+class AllRead:
+    """`/tickets/{ticket_id}/messages/mark-all-read`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Mark all messages that you can see as read",
+            callers="authenticated",
+            answer=documents.Done,
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        mark_read(occasion=call.occasion, **call.ids)
+        return Reply(document={"message": "All messages are marked as read."})
+
+
+class MessageRead:
+    """`/tickets/{ticket_id}/messages/{message_id}/mark-read`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(Description(summary="Mark a message as read", callers="authenticated", answer=documents.Done))
+    def on_post(self, call: Call) -> Reply:
+        mark_read(occasion=call.occasion, **call.ids)
+        return Reply(document={"message": "The message is marked as read."})

@@ -1,0 +1,53 @@
+"""What happens around every request: its id, its line in the log, and the end of its connection's work."""
+
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+import falcon
+import structlog
+
+_SANE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+log = structlog.get_logger(__name__)
+
+
+class RequestIds:
+    """Takes the caller's X-Request-ID when it is sane, else makes one; echoes it, and binds it to the log."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = req.get_header("X-Request-ID") or ""
+        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid4())
+        req.context.request_id = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        resp.set_header("X-Request-ID", request_id)
+
+
+class AccessLog:
+    """One line a request. The route's template stands for the path, which may hold a guest's number."""
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        req.context.started = time.perf_counter()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool
+    ) -> None:
+        log.info(
+            "request answered",
+            action="http_request",
+            method=req.method,
+            route=req.uri_template,
+            status=falcon.http_status_to_code(resp.status),
+            duration_ms=round((time.perf_counter() - req.context.started) * 1000, 1),
+        )
+
+
+class SafeHeaders:
+    """What tells browsers to take an answer for what it is."""
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool
+    ) -> None:
+        resp.set_header("X-Content-Type-Options", "nosniff")

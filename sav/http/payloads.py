@@ -1,0 +1,232 @@
+"""What may be sent: bodies and query strings, field by field."""
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
+
+from sav.domain.ticket_lifecycle import Priority, Source, Status
+from sav.http.requests import LARGEST_ID, repeatable
+from sav.queries.ticket_inbox import Order
+
+MAX_METADATA_BYTES = 16_384
+MAX_METADATA_DEPTH = 20
+"""MariaDB refuses documents nested deeper than 32."""
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
+def _with_words(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return _without_nul(text)
+
+
+def _small_metadata(document: dict[str, Any]) -> dict[str, Any]:
+    if _depth(document) > MAX_METADATA_DEPTH:
+        raise ValueError(f"must not be nested deeper than {MAX_METADATA_DEPTH} levels")
+    if len(orjson.dumps(document)) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes")
+    return document
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [
+        child
+        for item in level
+        if isinstance(item, (dict, list))
+        for child in (item.values() if isinstance(item, dict) else item)
+    ]:
+        depth += 1
+    return depth
+
+
+def _distinct(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_without_nul)]
+LongText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_with_words)]
+Subject = Annotated[Line, Field(max_length=255)]
+Category = Annotated[Line, Field(max_length=100)]
+Tag = Annotated[Line, Field(max_length=50)]
+Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_distinct)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_small_metadata)]
+UserId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Name = Annotated[Line, Field(max_length=255)]
+Email = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=255, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$"
+    ),
+]
+
+
+# The value is never looked at: changes are read with `exclude_unset`. A null is no way to leave a field out.
+NOT_GIVEN: Any = Field(default_factory=lambda: None)
+
+
+class Body(BaseModel):
+    """JSON is typed, so nothing is converted; and a field that nobody knows is a mistake."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class NewTicketBody(Body):
+    """A new ticket. The last five fields are for staff."""
+
+    subject: Subject
+    description: LongText
+    priority: Priority = "normal"
+    category: Category | None = None
+    tags: Tags = []
+    metadata: Metadata = {}
+    source: Source = "web"
+    user_id: UserId | None = None
+    contact_email: Email | None = None
+    contact_name: Name | None = None
+
+
+class TicketChangesBody(Body):
+    """The fields to change; those that are not given stay. The last three are for staff."""
+
+    subject: Subject = NOT_GIVEN
+    description: LongText = NOT_GIVEN
+    priority: Priority = NOT_GIVEN
+    category: Category | None = NOT_GIVEN
+    tags: Tags = NOT_GIVEN
+    status: Status = NOT_GIVEN
+    internal_notes: LongText | None = NOT_GIVEN
+    metadata: Metadata = NOT_GIVEN
+
+
+class AssignBody(Body):
+    """Who gets the ticket."""
+
+    agent_id: UserId
+
+
+class ResolveBody(Body):
+    """How the problem was solved."""
+
+    resolution: LongText
+
+
+class CloseBody(Body):
+    """Why the ticket is closed."""
+
+    reason: Annotated[Line, Field(max_length=500)] | None = None
+
+
+class SatisfactionBody(Body):
+    """How the owner rates the help, from 1 to 5."""
+
+    rating: Annotated[int, Field(ge=1, le=5)]
+    comment: Annotated[LongText, Field(max_length=5_000)] | None = None
+
+
+class NewMessageBody(Body):
+    """A reply, or a note for staff only."""
+
+    content: LongText
+    is_internal: bool = False
+
+
+class MessageChangesBody(Body):
+    """A corrected text."""
+
+    content: LongText
+
+
+class AgentBody(Body):
+    """What an admin says of an agent; fields that are not given stay."""
+
+    name: Name | None = NOT_GIVEN
+    email: Email | None = NOT_GIVEN
+    active: bool = NOT_GIVEN
+    capacity: Annotated[int, Field(ge=0, le=10_000)] = NOT_GIVEN
+    categories: Annotated[list[Category], Field(max_length=50)] = NOT_GIVEN
+
+
+class AvailabilityBody(Body):
+    """Whether the agent takes new tickets now."""
+
+    available: bool
+
+
+class Query(BaseModel):
+    """Parameters are texts and are converted; one that nobody knows is a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ListQuery(Query):
+    """Which part of a list."""
+
+    per_page: Annotated[int, Field(ge=1, le=100, description="Rows a page.")] = 25
+    cursor: Annotated[
+        str | SkipJsonSchema[None], Field(max_length=500, description="From `meta.next_cursor`.")
+    ] = None
+    page: Annotated[int, Field(ge=1, le=10_000, description="From 1; up to the 10,000th row.")] = 1
+    include_total: Annotated[bool, Field(description="Count all rows into `meta.total`.")] = False
+
+
+def _since(value: Any) -> Any:
+    return _instant(value, time.min)
+
+
+def _until(value: Any) -> Any:
+    return _instant(value, time.max)
+
+
+def _instant(value: Any, time_of_day: time) -> Any:
+    # A day alone means the whole of it, in UTC.
+    if isinstance(value, str) and len(value) == 10:
+        try:
+            return datetime.combine(date.fromisoformat(value), time_of_day, UTC)
+        except ValueError:
+            return value
+    return value
+
+
+_INSTANT = WithJsonSchema({"type": "string", "format": "date-time"})
+Since = Annotated[AwareDatetime, BeforeValidator(_since), _INSTANT]
+Until = Annotated[AwareDatetime, BeforeValidator(_until), _INSTANT]
+Repeatable = BeforeValidator(repeatable)
+
+
+class TicketListQuery(ListQuery):
+    """Which tickets, and in which order. Repeated parameters mean "one of these"."""
+
+    status: Annotated[list[Status], Repeatable, Field(max_length=6)] = []
+    priority: Annotated[list[Priority], Repeatable, Field(max_length=4)] = []
+    category: Annotated[list[Category], Repeatable, Field(max_length=20)] = []
+    source: Annotated[list[Source], Repeatable, Field(max_length=4)] = []
+    tag: Annotated[list[Tag], Repeatable, Field(max_length=20)] = []
+    assigned_to: Annotated[
+        UserId | Literal["me", "none"] | SkipJsonSchema[None], Field(description="An id, `me` or `none`.")
+    ] = None
+    user_id: Annotated[UserId | SkipJsonSchema[None], Field(description="The owner; for staff.")] = None
+    created_from: Since | SkipJsonSchema[None] = None
+    created_to: Until | SkipJsonSchema[None] = None
+    updated_from: Since | SkipJsonSchema[None] = None
+    q: Annotated[
+        Annotated[Line, Field(max_length=200)] | SkipJsonSchema[None],
+        Field(description="Words that the subject or the description contains."),
+    ] = None
+    sort: Order = "-created_at"

@@ -1,0 +1,151 @@
+"""What callers send, taken apart: path ids, query, body, conditions. Nothing unknown is ever ignored."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import falcon
+import orjson
+import pydantic
+from pydantic_core import ErrorDetails
+
+from sav.domain.errors import FieldError, Invalid, NotFound, SavError
+
+MAX_BODY_BYTES = 1_048_576
+"""The longest JSON body; the longest valid one is far shorter."""
+MAX_IDEMPOTENCY_KEY_LENGTH = 255
+LARGEST_ID = 2**63 - 1
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+_ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
+
+
+class BadBody(SavError):
+    """The body is not valid JSON in UTF-8."""
+
+    code = "malformed_body"
+
+
+class BadQuery(SavError):
+    """The query string is wrong; `errors` names each wrong parameter."""
+
+    code = "invalid_query"
+
+
+class BadHeader(BadQuery):
+    """A header is wrong."""
+
+    code = "invalid_header"
+
+
+class BodyTooLarge(SavError):
+    """The body is longer than this service takes."""
+
+    code = "body_too_large"
+
+
+class UnsupportedBody(SavError):
+    """The body must be JSON, with the content type application/json."""
+
+    code = "unsupported_media_type"
+
+
+def path_id(text: str) -> int:
+    """An id from a path; raises `NotFound` for what can be no row's id."""
+    if not _ID.fullmatch(text) or int(text) > LARGEST_ID:
+        raise NotFound
+    return int(text)
+
+
+def parse_query(req: falcon.Request, model: type[Model]) -> Model:
+    """The query string as `model`; raises `BadQuery` with every wrong or unknown parameter."""
+    try:
+        return model.model_validate(req.params)
+    except pydantic.ValidationError as error:
+        raise BadQuery(fields=_field_errors(error.errors(), "This parameter is not known.")) from None
+
+
+def read_body(req: falcon.Request) -> bytes:
+    """The whole body; raises `UnsupportedBody` or `BodyTooLarge`."""
+    if (req.content_length or 0) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    # Without a length, the server ends the stream where the last chunk ends.
+    chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
+    body: bytes = (req.stream if chunked else req.bounded_stream).read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    if body and not _is_json(req.content_type):
+        raise UnsupportedBody
+    return body
+
+
+def parse_body(body: bytes, model: type[Model]) -> Model:
+    """The JSON body as `model`; raises `BadBody`, or `Invalid` with every wrong or unknown field."""
+    try:
+        content = orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError):
+        raise BadBody from None
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise Invalid(fields=_field_errors(error.errors(), "This field is not known.")) from None
+
+
+def expected_versions(req: falcon.Request) -> frozenset[int] | None:
+    """The versions that If-Match accepts; None when it accepts all."""
+    header = req.get_header("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    tags = [tag for weak, tag in _ETAG.findall(header) if not weak]
+    # An ETag is "version.reads": being read by the other side is no reason to refuse a change.
+    versions = (tag.partition(".")[0] for tag in tags)
+    return frozenset(int(version) for version in versions if _ID.fullmatch(version))
+
+
+def is_known_to_caller(req: falcon.Request, revision: str) -> bool:
+    """Whether If-None-Match names this revision, so that the caller has it already."""
+    header = req.get_header("If-None-Match")
+    if header is None:
+        return False
+    return header.strip() == "*" or revision in {tag for _, tag in _ETAG.findall(header)}
+
+
+def idempotency_key(req: falcon.Request) -> str | None:
+    """The Idempotency-Key, hashed; raises `BadHeader` when it is empty or too long."""
+    key = req.get_header("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
+        raise BadHeader(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters.")
+    return hashlib.sha256(key.encode("latin-1", "replace")).hexdigest()
+
+
+def fingerprint(req: falcon.Request, body: bytes) -> str:
+    """SHA-256 of what makes two requests the same: method, path and body."""
+    return hashlib.sha256(b"\n".join((req.method.encode(), req.path.encode(), body))).hexdigest()
+
+
+def _is_json(content_type: str | None) -> bool:
+    return (content_type or "").partition(";")[0].strip().lower() == falcon.MEDIA_JSON
+
+
+def _field_errors(problems: Sequence[ErrorDetails], unknown: str) -> list[FieldError]:
+    return [_field_error(problem, unknown) for problem in problems]
+
+
+def _field_error(problem: ErrorDetails, unknown: str) -> FieldError:
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return FieldError(field, "unknown_field", unknown)
+    code = {"value_error": "invalid_value", "assertion_error": "invalid_value"}.get(
+        problem["type"], problem["type"]
+    )
+    return FieldError(field, code, problem["msg"].removeprefix("Value error, "))
+
+
+def repeatable(value: Any) -> Any:
+    """A parameter that may be given several times arrives as a text when it is given once."""
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,277 @@
+"""`/tickets`: the list, one ticket, and what can be done to it."""
+
+from sav.domain.caller import Caller
+from sav.domain.errors import FieldError, Forbidden, Invalid
+from sav.http import documents, payloads
+from sav.http.desk import Desk
+from sav.http.routes import Call, Description, Reply, responder
+from sav.models.tables import Ticket
+from sav.operations.assign_ticket import assign_ticket
+from sav.operations.edit_ticket import delete_ticket, edit_ticket
+from sav.operations.open_ticket import NewTicket, open_ticket
+from sav.operations.settle_ticket import close_ticket, rate_ticket, resolve_ticket
+from sav.queries.conversation import list_history
+from sav.queries.ticket_detail import embedded_rows, visible_ticket
+from sav.queries.ticket_inbox import TicketFilter, list_tickets
+
+
+def _ticket_reply(ticket: Ticket, caller: Caller) -> Reply:
+    return Reply(document=documents.ticket_document(ticket, caller), revision=ticket.revision)
+
+
+class Tickets:
+    """The tickets in the caller's sight, and new ones."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="List the tickets in your sight",
+            callers="authenticated",
+            query=payloads.TicketListQuery,
+            answer=documents.PageDocument[documents.TicketDocument],
+            problems=(403,),
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        wanted = _ticket_filter(call.query, call.caller)
+        page = list_tickets(caller=call.caller, wanted=wanted, order=call.query.sort, page=call.page)
+        return call.page_reply(page, documents.ticket_document)
+
+    @responder(
+        Description(
+            summary="Open a ticket",
+            callers="authenticated",
+            body=payloads.NewTicketBody,
+            answer=documents.TicketDocument,
+            status=201,
+            repeatable=True,
+            problems=(403,),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        body: payloads.NewTicketBody = call.body
+        if body.contact_name and not body.contact_email and body.user_id is None:
+            problem = FieldError("contact_email", "missing", "A guest needs an e-mail address.")
+            raise Invalid(fields=[problem])
+
+        def created(ticket: Ticket) -> Reply:
+            return Reply(
+                document=documents.ticket_document(ticket, call.caller),
+                status=201,
+                revision=ticket.revision,
+                location=f"/tickets/{ticket.id}",
+            )
+
+        ticket = open_ticket(
+            occasion=call.occasion,
+            new=NewTicket(**body.model_dump()),
+            rules=self.desk.rules,
+            first_answer=call.first_answer(created),
+        )
+        return created(ticket)
+
+
+def _ticket_filter(query: payloads.TicketListQuery, caller: Caller) -> TicketFilter:
+    if query.user_id is not None and not caller.is_staff and query.user_id != caller.user_id:
+        raise Forbidden("Only staff may list the tickets of others.")
+    return TicketFilter(
+        status=query.status,
+        priority=query.priority,
+        category=query.category,
+        source=query.source,
+        tag=query.tag,
+        assigned_to=caller.user_id if query.assigned_to == "me" else query.assigned_to,
+        user_id=query.user_id,
+        created_from=query.created_from,
+        created_to=query.created_to,
+        updated_from=query.updated_from,
+        text=query.q,
+    )
+
+
+class OneTicket:
+    """One ticket."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Read a ticket with its messages and attachments",
+            callers="authenticated",
+            answer=documents.TicketDetailDocument,
+            revisions="read",
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        ticket = visible_ticket(call.caller, call.ids["ticket_id"])
+        if call.has(ticket.revision):
+            return Reply(document={}, revision=ticket.revision)
+        detail = embedded_rows(call.caller, ticket)
+        return Reply(document=documents.detail_document(detail, call.caller), revision=ticket.revision)
+
+    def _change(self, call: Call) -> Reply:
+        ticket = edit_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            fields=call.changes,
+            customer_maximum_priority=self.desk.customer_maximum_priority,
+            expected_versions=call.expected_versions,
+        )
+        return _ticket_reply(ticket, call.caller)
+
+    _CHANGE = Description(
+        summary="Change the given fields of a ticket",
+        callers="authenticated",
+        body=payloads.TicketChangesBody,
+        answer=documents.TicketDocument,
+        revisions="write",
+        problems=(403, 409),
+    )
+    on_put = responder(_CHANGE)(_change)
+    on_patch = responder(_CHANGE)(_change)
+
+    @responder(
+        Description(
+            summary="Delete a ticket; its owner while it is open, an admin always",
+            callers="authenticated",
+            answer=documents.Done,
+            revisions="write",
+            problems=(403, 409),
+        )
+    )
+    def on_delete(self, call: Call) -> Reply:
+        delete_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            expected_versions=call.expected_versions,
+        )
+        return Reply(document={"message": "The ticket was deleted."})
+
+
+class TicketAssignment:
+    """`/tickets/{ticket_id}/assign`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Give a ticket to an agent; for staff",
+            callers="authenticated",
+            body=payloads.AssignBody,
+            answer=documents.TicketDocument,
+            revisions="write",
+            problems=(403, 409),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket = assign_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            agent_id=call.body.agent_id,
+            expected_versions=call.expected_versions,
+        )
+        return _ticket_reply(ticket, call.caller)
+
+
+class TicketResolution:
+    """`/tickets/{ticket_id}/resolve`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Resolve a ticket; for staff",
+            callers="authenticated",
+            body=payloads.ResolveBody,
+            answer=documents.TicketDocument,
+            revisions="write",
+            problems=(403, 409),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket = resolve_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            resolution=call.body.resolution,
+            expected_versions=call.expected_versions,
+        )
+        return _ticket_reply(ticket, call.caller)
+
+
+class TicketClosing:
+    """`/tickets/{ticket_id}/close`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Close a ticket",
+            callers="authenticated",
+            body=payloads.CloseBody,
+            body_optional=True,
+            answer=documents.TicketDocument,
+            revisions="write",
+            problems=(409,),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket = close_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            reason=call.body.reason,
+            expected_versions=call.expected_versions,
+        )
+        return _ticket_reply(ticket, call.caller)
+
+
+class TicketSatisfaction:
+    """`/tickets/{ticket_id}/satisfaction`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Rate how a ticket was handled; its owner, once",
+            callers="authenticated",
+            body=payloads.SatisfactionBody,
+            answer=documents.TicketDocument,
+            revisions="write",
+            problems=(403, 409),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket = rate_ticket(
+            occasion=call.occasion,
+            ticket_id=call.ids["ticket_id"],
+            rating=call.body.rating,
+            comment=call.body.comment,
+            expected_versions=call.expected_versions,
+        )
+        return _ticket_reply(ticket, call.caller)
+
+
+class TicketHistory:
+    """`/tickets/{ticket_id}/history`"""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    @responder(
+        Description(
+            summary="Read everything that happened to a ticket; for staff",
+            callers="authenticated",
+            query=payloads.ListQuery,
+            answer=documents.PageDocument[documents.HistoryDocument],
+            problems=(403, 404),
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        page = list_history(caller=call.caller, ticket_id=call.ids["ticket_id"], page=call.page)
+        return call.page_reply(page, documents.history_document)
