@@ -1,0 +1,1 @@
+pytest_plugins = ["tests.plugins.outcomes", "tests.plugins.servers", "tests.plugins.desk"]

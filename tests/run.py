@@ -1,0 +1,238 @@
+"""The test run: finds or starts the servers, runs every check, sums up, and leaves nothing behind.
+
+    ./scripts/test                        everything
+    ./scripts/test tests/unit -k foo      these arguments to one pytest call, nothing else
+    ./scripts/test --help
+
+A server of each kind (MySQL or MariaDB, RabbitMQ, S3) is looked for in this order:
+
+    1. SAV_TEST_MYSQL=mysql://user:password@host:port
+       SAV_TEST_RABBITMQ=amqp://user:password@host:port[/vhost]
+       SAV_TEST_S3=http://accesskey:secretkey@host:port
+       (one that does not work is an error)
+    2. the default port on 127.0.0.1 with the usual test login
+    3. Docker Compose: tests/servers/compose.yml
+    4. a private one for this run, from the programs installed on this machine
+    5. the same after installing it: apt-get as root, pip for the S3 server
+
+SAV_TEST_PRIVATE=1 leaves out 2 and 3. On shared servers the run touches only its own databases
+(sav_test_<run>_...), its own buckets and its own virtual host, and removes them at the end.
+
+Exit code: 0 all passed, 1 something failed (skipped and xfailed count as failed), 2 a server is missing.
+"""
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from tests.servers.belongings import drop_databases, own_virtual_host, prefix, remove_buckets
+from tests.servers.find import NoServer, ServerFinder, WrongURL
+from tests.servers.kinds import BROKER, DATABASE, KINDS, S3
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = Path(sys.executable).parent
+
+PASSED, FAILED, NO_SERVER = 0, 1, 2
+
+WORKERS = "2"
+STEP_ENDS_ITSELF_SECONDS = 3.0
+STEP_STOP_TIMEOUT_SECONDS = 30.0
+
+# Tests in these directories need no server; alone they are run without looking for one.
+SERVERLESS = ("tests/unit", "tests/architecture")
+
+
+@dataclass(frozen=True)
+class Step:
+    title: str
+    command: Sequence[str]
+
+    @property
+    def is_pytest(self) -> bool:
+        return self.command[0] == "pytest"
+
+
+@dataclass(frozen=True)
+class Result:
+    step: Step
+    ok: bool
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+ALL_STEPS = (
+    Step("ruff check", ["ruff", "check"]),
+    Step("ruff format", ["ruff", "format", "--check"]),
+    Step("mypy", ["mypy", "sav"]),
+    Step("import layers", ["lint-imports"]),
+    Step("tests, server database", ["pytest", "-n", WORKERS, "tests", "--ignore", "tests/system"]),
+    Step("tests, SQLite", ["pytest", "-n", WORKERS, "tests/integration", "tests/http", "--database=sqlite"]),
+    Step("tests, whole system", ["pytest", "-n", WORKERS, "tests/system"]),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it all, or one pytest call with these arguments; returns the exit code."""
+    if "--help" in arguments or "-h" in arguments:
+        print(__doc__)
+        return PASSED
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs every login that fails; we say it better
+    steps = [Step("pytest", ["pytest", *arguments])] if arguments else ALL_STEPS
+    _raise_on(signal.SIGINT, signal.SIGTERM)
+    try:
+        with ExitStack() as stack:
+            stack.callback(_ignore, signal.SIGINT, signal.SIGTERM)
+            run_id = secrets.token_hex(4)
+            directory = stack.enter_context(_run_directory(run_id))
+            os.environ["SAV_TEST_RUN_ID"] = run_id
+            if needs_servers(arguments) and not provide_servers(run_id, directory, stack):
+                return NO_SERVER
+            results = [run(step, directory) for step in steps]
+            stack.callback(summarise, results)
+            return PASSED if all(result.ok for result in results) else FAILED
+    except Interrupted as interrupt:
+        print(f"\n{interrupt}: stopped and cleaned up", flush=True)
+        return 128 + interrupt.number
+
+
+def needs_servers(arguments: Sequence[str]) -> bool:
+    """False when the arguments name tests, and only such as never use a server."""
+    named = [argument for argument in arguments if (ROOT / argument.partition("::")[0]).exists()]
+    return not named or not all(argument.startswith(SERVERLESS) for argument in named)
+
+
+def provide_servers(run_id: str, directory: Path, stack: ExitStack) -> bool:
+    """Find or start a server of each kind and export their URLs; False after saying what is missing."""
+    only_private = os.environ.get("SAV_TEST_PRIVATE") == "1"
+    finder = ServerFinder(run_id=run_id, directory=directory, stack=stack, only_private=only_private)
+    found = {}
+    for kind in KINDS:
+        try:
+            found[kind] = finder.find(kind)
+        except (NoServer, WrongURL) as missing:
+            print(missing, file=sys.stderr, flush=True)
+        else:
+            print(found[kind], flush=True)
+    if len(found) < len(KINDS):
+        return False
+    addresses = {kind: server.address for kind, server in found.items()}
+    addresses[BROKER] = stack.enter_context(own_virtual_host(found[BROKER], run_id))
+    for kind, address in addresses.items():
+        os.environ[kind.variable] = address.url
+    stack.callback(
+        _best_effort, "dropping the databases", lambda: drop_databases(addresses[DATABASE], run_id)
+    )
+    stack.callback(_best_effort, "removing the buckets", lambda: remove_buckets(addresses[S3], run_id))
+    return True
+
+
+def run(step: Step, directory: Path) -> Result:
+    """Run one step to its end, whatever the outcome; its output goes straight to the terminal."""
+    print(f"\n=== {step.title}: {' '.join(step.command)}", flush=True)
+    program, *arguments = step.command
+    outcomes = Path(tempfile.mkdtemp(dir=directory)) / "outcomes.json"
+    if step.is_pytest:
+        arguments.insert(0, f"--basetemp={outcomes.with_name('tmp')}")
+    started_at = time.monotonic()
+    environment = os.environ | {"SAV_TEST_OUTCOMES": str(outcomes)}
+    ok = _wait_for(subprocess.Popen([TOOLS / program, *arguments], cwd=ROOT, env=environment)) == 0
+    seconds = time.monotonic() - started_at
+    if not step.is_pytest:
+        return Result(step, ok, seconds)
+    return Result(step, ok, seconds, **_read_outcomes(outcomes))
+
+
+def summarise(results: Sequence[Result]) -> None:
+    """One line a step; the last line of all is the sum over the pytest steps."""
+    print("\n=== summary")
+    for result in results:
+        print(f"{'ok    ' if result.ok else 'FAILED'}  {result.seconds:6.1f} s  {result.step.title}")
+    passed = sum(result.passed for result in results)
+    failed = sum(result.failed for result in results)
+    print(f"{passed} passed, {failed} failed", flush=True)
+
+
+def _read_outcomes(path: Path) -> dict[str, int]:
+    # Written by tests/plugins/outcomes.py; a pytest that died before its end must not count as "0 failed".
+    if not path.exists():
+        return {"passed": 0, "failed": 1}
+    outcomes: dict[str, int] = json.loads(path.read_text())
+    return outcomes
+
+
+def _wait_for(process: "subprocess.Popen[bytes]") -> int:
+    try:
+        return process.wait()
+    except Interrupted:
+        _ignore(signal.SIGINT, signal.SIGTERM)
+        _end(process)
+        raise
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    # Ctrl-C has reached the step as well and it may be tidying up already; a signal to us alone has not.
+    for patience_seconds, number in (
+        (STEP_ENDS_ITSELF_SECONDS, signal.SIGINT),
+        (STEP_STOP_TIMEOUT_SECONDS, signal.SIGKILL),
+    ):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_seconds)
+            return
+        process.send_signal(number)
+    process.wait()
+
+
+@contextmanager
+def _run_directory(run_id: str) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=prefix(run_id)))
+    directory.chmod(0o711)  # private servers run under other accounts and must get to their own part
+    try:
+        yield directory
+    finally:
+        for left in directory.parent.glob(f"{prefix(run_id)}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _best_effort(what: str, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception as error:
+        print(f"warning: {what} of this run failed: {error}", file=sys.stderr, flush=True)
+
+
+def _raise_on(*numbers: signal.Signals) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    for number in numbers:
+        signal.signal(number, interrupt)
+
+
+def _ignore(*numbers: signal.Signals) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
