@@ -23,7 +23,15 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _http_origin(value: str) -> str:
+    url = _http_url(value)
+    if urlsplit(url).path or urlsplit(url).query or urlsplit(url).username:
+        raise ValueError("must be http:// or https://, a host and a port, and nothing else")
+    return url
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpOrigin = Annotated[str, AfterValidator(_http_origin)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -55,8 +63,8 @@ class Settings(BaseSettings):
     DB_USERNAME: Text = Field("sav_user", description="The database user.")
     DB_PASSWORD: SecretStr = Field(SecretStr("sav_password"), description="The database user's password.")
 
-    MINIO_ENDPOINT: HttpUrl = Field("http://minio:9000", description="The S3 store of attachments.")
-    MINIO_PUBLIC_ENDPOINT: HttpUrl | None = Field(
+    MINIO_ENDPOINT: HttpOrigin = Field("http://minio:9000", description="The S3 store of attachments.")
+    MINIO_PUBLIC_ENDPOINT: HttpOrigin | None = Field(
         None, description="The store's address as browsers reach it, for download URLs (`MINIO_ENDPOINT`)."
     )
     MINIO_ACCESS_KEY: Text = Field("admin", description="The S3 access key.")
@@ -81,6 +89,10 @@ class Settings(BaseSettings):
     )
     RABBITMQ_CONSUME_EXCHANGES: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further exchanges that events are consumed from, separated by commas."
+    )
+    RABBITMQ_QUEUE_TYPE: Literal["classic", "quorum"] = Field(
+        "classic",
+        description="The type of the queues that are made: `quorum` for a cluster. Queues that exist stay.",
     )
     SAV_BROKER: Literal["rabbitmq", "embedded"] = Field(
         "rabbitmq",
@@ -131,6 +143,10 @@ class Settings(BaseSettings):
 
     SAV_DATA_DIR: Path = Field(
         Path("var"), description="Where the embedded database, files and secrets are kept."
+    )
+    SAV_MIGRATE_AT_START: bool = Field(
+        True,
+        description="Whether `sav http`, `sav worker` and `sav scheduler` bring the tables up to date first.",
     )
     WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = Field(2, description="HTTP processes.")
     WEB_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Threads of each HTTP process.")

@@ -1,0 +1,163 @@
+"""The composition root: builds the parts from the settings and joins them; knows all, decides nothing."""
+
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import dramatiq
+import falcon
+
+from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
+from sav.actors.broker_probe import BrokerProbe, NoBroker
+from sav.actors.effects import declare_actors, effect_table
+from sav.actors.embedded_workers import EmbeddedWorkers, LocalDispatch
+from sav.actors.event_exchange import EventExchange
+from sav.actors.event_file import EventFile
+from sav.actors.hint_sender import HintSender
+from sav.actors.middleware import RelayInWorker
+from sav.actors.publish_event import Publish
+from sav.actors.relay import Relay
+from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.http.app import create_app
+from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
+from sav.http.desk import Desk
+from sav.http.roster_door import RosterDoor
+from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
+from sav.operations import hints
+from sav.settings import InvalidSettings, Settings, load_settings
+from sav.storage.disk import DiskStore
+from sav.storage.object_store import ObjectStore
+from sav.storage.s3 import S3Store
+from sav.telemetry.logs import configure_logs
+
+EVENT_FILE = "events.jsonl"
+EXIT_WRONG_SETTINGS = 2
+
+
+def initialise_database(
+    settings: Settings, *, statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS
+) -> None:
+    """Says which database `sav.models` talks to; connects to nothing yet."""
+    if settings.DB_CONNECTION == "sqlite":
+        database.initialize(sqlite_database(settings.sqlite_path))
+        return
+    database.initialize(
+        mysql_database(
+            host=settings.DB_HOST,
+            port=settings.DB_PORT,
+            name=settings.DB_DATABASE,
+            username=settings.DB_USERNAME,
+            password=settings.DB_PASSWORD.get_secret_value(),
+            statement_timeout_seconds=statement_timeout_seconds,
+        )
+    )
+
+
+def web_hints(settings: Settings) -> HintSender:
+    """From now on the writes of this process hint to the workers, through RabbitMQ."""
+    broker = rabbitmq_broker(settings)
+    sender = HintSender(HintDispatcher(broker, queue_name=effects_queue(settings)))
+    hints.listen(sender)
+    return sender
+
+
+def worker() -> None:
+    """What `dramatiq sav.bootstrap:worker` calls in each of its processes."""
+    try:
+        settings = load_settings()
+    except InvalidSettings as error:
+        sys.stderr.write(f"These environment variables are wrong:\n{error}\n")
+        sys.exit(EXIT_WRONG_SETTINGS)
+    configure_logs(settings.APP_ENV, settings.APP_NAME, settings.LOG_LEVEL)
+    initialise_database(settings)
+    dramatiq.set_broker(worker_broker(settings))
+
+
+def worker_broker(settings: Settings) -> dramatiq.Broker:
+    """The broker with every actor, and with a relay that lives as long as the worker."""
+    broker = rabbitmq_broker(settings)
+    dispatch = HintDispatcher(broker, queue_name=effects_queue(settings))
+    broker.add_middleware(RelayInWorker(Relay(dispatch)))
+    declare_actors(broker, effect_table(publish=_publish(settings)), queue_name=effects_queue(settings))
+    # What an effect writes may owe effects in its turn.
+    hints.listen(HintSender(dispatch))
+    return broker
+
+
+class Embedded:
+    """Workers and a relay inside one process, for `sav up`."""
+
+    def __init__(self, settings: Settings) -> None:
+        publish = _publish(settings)
+        self._workers = EmbeddedWorkers(
+            effect_table(publish=publish),
+            threads=settings.WORKER_THREADS,
+            accepts=lambda hint: hint.effect != PUBLISH_EVENT or not publish.is_known_to_be_down,
+            release=publish.release,
+        )
+        self._relay = Relay(LocalDispatch(self._workers))
+
+    def start(self) -> None:
+        hints.listen(self._workers.hint)
+        self._workers.start()
+        self._relay.start()
+
+    def stop(self, *, timeout_seconds: float) -> bool:
+        """Returns whether everything ended in time; what did not is done after the next start."""
+        relay_ended = self._relay.stop(timeout_seconds=timeout_seconds)
+        return self._workers.stop(timeout_seconds=timeout_seconds) and relay_ended
+
+
+def embedded(settings: Settings) -> Embedded:
+    """Does the effects in this process; events go to RabbitMQ, or with the embedded broker into a file."""
+    return Embedded(settings)
+
+
+def _publish(settings: Settings) -> Publish:
+    if settings.SAV_BROKER == "embedded":
+        return EventFile(settings.SAV_DATA_DIR / EVENT_FILE)
+    return EventExchange(settings)
+
+
+def web_application(settings: Settings) -> falcon.App[Any, Any]:
+    """The HTTP tier of a process whose writes hint to the workers through RabbitMQ."""
+    web_hints(settings)
+    return http_application(settings)
+
+
+def http_application(settings: Settings) -> falcon.App[Any, Any]:
+    """The HTTP tier on a database that `initialise_database` has named."""
+    return create_app(
+        Desk(
+            service_name=settings.APP_NAME,
+            version=version("sav-service"),
+            verifier=_verifier(settings),
+            roster=RosterDoor(default_capacity=settings.AGENT_DEFAULT_CAPACITY),
+            clock=lambda: datetime.now(UTC),
+            number_prefix=settings.TICKET_NUMBER_PREFIX,
+            customer_maximum_priority=settings.CUSTOMER_MAX_PRIORITY,
+            agent_default_capacity=settings.AGENT_DEFAULT_CAPACITY,
+            storage=object_store(settings),
+            broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
+        )
+    )
+
+
+def object_store(settings: Settings) -> ObjectStore:
+    """Where attachments are kept."""
+    if settings.SAV_STORAGE == "disk":
+        return DiskStore(directory=settings.SAV_DATA_DIR / "attachments")
+    return S3Store(
+        endpoint=settings.MINIO_ENDPOINT,
+        access_key=settings.MINIO_ACCESS_KEY,
+        secret_key=settings.MINIO_SECRET_KEY.get_secret_value(),
+        bucket=settings.MINIO_BUCKET,
+        region=settings.MINIO_REGION,
+    )
+
+
+def _verifier(settings: Settings) -> TokenVerifier:
+    secret = settings.JWT_SECRET
+    keys = SharedSecret(secret.get_secret_value()) if secret else JwksKeys(settings.jwks_url)
+    return TokenVerifier(keys, issuer=settings.JWT_ISSUER, audience=settings.JWT_AUDIENCE)

@@ -1,0 +1,201 @@
+"""The clock: says which jobs are due, and does none of them.
+
+Any number of replicas may run. One leads; should two believe that they do, the slots of `record_tick` make
+it harmless.
+"""
+
+import fcntl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import IO, Protocol
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+
+from sav.models.database import connection, database
+from sav.operations.housekeeping import HOUSEKEEPING
+from sav.operations.record_tick import order_tick, record_tick
+from sav.settings import Settings
+
+LOOK_SECONDS = 15
+"""How often the leader compares the clock with the slots: how late a tick may be, at most."""
+POLL_SECONDS = 5.0
+"""How often a replica asks whether it leads, still or at last."""
+SILENT_LEADER_SECONDS = 30
+"""After this long without a sign of life from the leader, the database server gives its lock away."""
+STOP_TIMEOUT_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A job that is due once in each slot of length `every`; slots begin at midnight UTC plus `offset`."""
+
+    every: timedelta
+    offset: timedelta = timedelta()
+
+    def slot(self, now: datetime) -> int:
+        """The number of the slot that `now` lies in."""
+        return int((now.timestamp() - self.offset.total_seconds()) // self.every.total_seconds())
+
+
+TICKS: dict[str, Tick] = {
+    HOUSEKEEPING: Tick(every=timedelta(days=1), offset=timedelta(hours=3)),
+}
+
+
+class UnknownJob(Exception):
+    """There is no such job; the message names those that there are."""
+
+
+def tick_now(job: str) -> None:
+    """Makes a job due at once, whatever the clock says; needs a connection. Raises `UnknownJob`."""
+    if job not in TICKS:
+        raise UnknownJob(f"there is no job {job!r}; the jobs are: {', '.join(sorted(TICKS))}")
+    order_tick(job=job, now=datetime.now(UTC))
+
+
+def record_due_ticks(now: datetime) -> list[str]:
+    """Records every job whose current slot has not been recorded yet; returns their names.
+
+    However many slots were missed while nobody led, a job is caught up once.
+    """
+    return [job for job, tick in TICKS.items() if record_tick(job=job, slot=tick.slot(now), now=now)]
+
+
+class Scheduler:
+    """A thread that campaigns for leadership, and while it leads looks at the clock every `LOOK_SECONDS`."""
+
+    def __init__(
+        self, settings: Settings, *, poll_seconds: float = POLL_SECONDS, look_seconds: float = LOOK_SECONDS
+    ) -> None:
+        self._settings = settings
+        self._poll_seconds = poll_seconds
+        self._look_seconds = look_seconds
+        self._leading = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    @property
+    def leads(self) -> bool:
+        return self._leading.is_set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> bool:
+        """Gives up leadership; returns whether the thread has ended."""
+        self._stopping.set()
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with _candidacy(self._settings) as leadership:
+                    self._campaign(leadership)
+            except Exception as error:
+                log.warning(
+                    "the scheduler waits for the database", action="lead", reason=type(error).__name__
+                )
+            self._stopping.wait(self._poll_seconds)
+
+    def _campaign(self, leadership: "Leadership") -> None:
+        """Waits for leadership, then leads until it is lost or the scheduler stops."""
+        while not leadership.take():
+            if self._stopping.wait(self._poll_seconds):
+                return
+        with self._clock():
+            while not self._stopping.wait(self._poll_seconds):
+                if not leadership.holds():
+                    log.warning("leadership was lost", action="lead")
+                    return
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        clock = BackgroundScheduler(timezone=UTC, daemon=True)
+        clock.add_job(
+            _look,
+            IntervalTrigger(seconds=self._look_seconds, timezone=UTC),
+            next_run_time=datetime.now(UTC),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+        clock.start()
+        self._leading.set()
+        log.info("leading the schedule", action="lead")
+        try:
+            yield
+        finally:
+            self._leading.clear()
+            clock.shutdown(wait=False)
+
+
+def _look() -> None:
+    try:
+        with connection():
+            for job in record_due_ticks(datetime.now(UTC)):
+                log.info("job is due", action="tick", job=job)
+    except Exception as error:
+        # The slot is still open, and the next look comes soon.
+        log.warning("a tick could not be recorded", action="tick", reason=type(error).__name__)
+
+
+class Leadership(Protocol):
+    """A lock that at most one replica holds, and that a dead one lets go of."""
+
+    def take(self) -> bool:
+        """Tries to get it, without waiting."""
+
+    def holds(self) -> bool:
+        """Whether it is still ours."""
+
+
+@contextmanager
+def _candidacy(settings: Settings) -> Iterator[Leadership]:
+    if settings.DB_CONNECTION == "sqlite":
+        with open(f"{settings.sqlite_path}.leading", "w") as file:
+            yield _FileLeadership(file)
+        return
+    # This thread's connection does nothing else: while it lives, so does the lock.
+    with connection():
+        database.execute_sql(f"SET SESSION wait_timeout = {SILENT_LEADER_SECONDS}")
+        # A server's lock name holds 64 characters, and is shared by all of its databases.
+        yield _ServerLeadership(f"sav_scheduler:{settings.DB_DATABASE}"[:64])
+
+
+class _ServerLeadership:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def take(self) -> bool:
+        return self._ask("SELECT GET_LOCK(%s, 0)")
+
+    def holds(self) -> bool:
+        return self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()")
+
+    def _ask(self, question: str) -> bool:
+        (answer,) = database.execute_sql(question, (self._name,)).fetchone()
+        return bool(answer == 1)
+
+
+class _FileLeadership:
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def take(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def holds(self) -> bool:
+        # The kernel takes it from nobody who lives.
+        return True

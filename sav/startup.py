@@ -1,0 +1,85 @@
+"""What every process does before its work: wait for the database, and bring its tables up to date."""
+
+import time
+
+import structlog
+
+from sav.bootstrap import initialise_database
+from sav.cannot_start import CannotStart
+from sav.models import migrate
+from sav.models.database import DatabaseUnavailable, connection
+from sav.settings import Settings
+
+DATABASE_WAIT_SECONDS = 60
+"""A database server that was started at the same time as we needs about half of it."""
+DATABASE_RETRY_SECONDS = 1
+
+log = structlog.get_logger(__name__)
+
+
+def prepare_database(settings: Settings) -> None:
+    """Returns once the database answers and, unless `SAV_MIGRATE_AT_START` forbids it, has its tables.
+
+    Any number of processes may do it at the same moment. Raises `CannotStart`.
+    """
+    wait_for_database(settings)
+    if settings.SAV_MIGRATE_AT_START:
+        apply_migrations(settings)
+    elif names := pending_migrations(settings):
+        log.warning("the database waits for `sav migrate`", action="migrate", pending=names)
+
+
+def wait_for_database(settings: Settings, *, patience_seconds: float = DATABASE_WAIT_SECONDS) -> None:
+    """Returns once the database answers; raises `CannotStart` after `patience_seconds`."""
+    initialise_database(settings)
+    give_up_at = time.monotonic() + patience_seconds
+    while problem := _database_problem():
+        if time.monotonic() >= give_up_at:
+            raise CannotStart(_no_database(settings, problem))
+        log.warning(
+            "waiting for the database", action="start", reason=problem, retry_seconds=DATABASE_RETRY_SECONDS
+        )
+        time.sleep(DATABASE_RETRY_SECONDS)
+
+
+def apply_migrations(settings: Settings) -> list[str]:
+    """Brings the tables up to date; returns the names of the migrations that were applied here."""
+    initialise_database(settings, statement_timeout_seconds=migrate.STATEMENT_TIMEOUT_SECONDS)
+    try:
+        applied = migrate.migrate()
+    except migrate.MigrationLockTimeout:
+        raise CannotStart(
+            f"Another process has been migrating the database for over {migrate.LOCK_TIMEOUT_SECONDS} "
+            "seconds. Look at its log, or wait and start again."
+        ) from None
+    finally:
+        # The long timeout was for changing tables alone.
+        initialise_database(settings)
+    if applied:
+        log.info("the database was brought up to date", action="migrate", applied=applied)
+    return applied
+
+
+def pending_migrations(settings: Settings) -> list[str]:
+    """The names of the migrations that `sav migrate` would apply now."""
+    initialise_database(settings)
+    with connection():
+        return migrate.pending()
+
+
+def _database_problem() -> str | None:
+    try:
+        with connection():
+            return None
+    except DatabaseUnavailable as error:
+        return str(error.__cause__ or error)
+
+
+def _no_database(settings: Settings, problem: str) -> str:
+    if settings.DB_CONNECTION == "sqlite":
+        return f"The database file {settings.sqlite_path} cannot be opened: {problem}"
+    return (
+        f"The database {settings.DB_DATABASE} on {settings.DB_HOST}:{settings.DB_PORT} does not answer: "
+        f"{problem}\n"
+        "Start it, or correct DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME and DB_PASSWORD, then start again."
+    )
