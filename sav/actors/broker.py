@@ -1,0 +1,102 @@
+"""Dramatiq's broker: RabbitMQ, with confirms, short timeouts, and no middleware that is not named here."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import dramatiq
+import pika.exceptions
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.common import dq_name, xq_name
+from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
+
+from sav.actors.amqp import NOT_FOUND, connection_options
+from sav.actors.middleware import DatabaseConnection, LogContext, LosslessRetries
+from sav.operations.hints import Hint
+from sav.settings import Settings
+
+TIME_LIMIT_MILLISECONDS = 5 * 60 * 1000
+"""An effect that takes longer is interrupted: RabbitMQ redelivers after 15 or 30 minutes."""
+RETRIES = 3
+"""How often a message is tried again; each is only a hint, and the relay finds what is left undone."""
+SHORTEST_RETRY_MILLISECONDS = 1_000
+LONGEST_RETRY_MILLISECONDS = 60_000
+
+
+def effects_queue(settings: Settings) -> str:
+    """The queue of the hints that workers follow."""
+    return f"{settings.RABBITMQ_QUEUE}.effects"
+
+
+def rabbitmq_broker(settings: Settings, *, middleware: Sequence[Middleware] = ()) -> dramatiq.Broker:
+    """A broker that is connected to nothing yet; each thread that uses it opens a connection of its own."""
+    return _Broker(
+        confirm_delivery=True,
+        middleware=[
+            TimeLimit(time_limit=TIME_LIMIT_MILLISECONDS),
+            ShutdownNotifications(),
+            LosslessRetries(
+                max_retries=RETRIES,
+                min_backoff=SHORTEST_RETRY_MILLISECONDS,
+                max_backoff=LONGEST_RETRY_MILLISECONDS,
+            ),
+            LogContext(),
+            DatabaseConnection(),
+            *middleware,
+        ],
+        parameters=[connection_options(settings)],
+    )
+
+
+class HintDispatcher:
+    """Hands hints to the workers, over a connection that belongs to the calling thread."""
+
+    def __init__(self, broker: dramatiq.Broker, *, queue_name: str) -> None:
+        self._broker = broker
+        self._queue_name = queue_name
+
+    def __call__(self, hint: Hint) -> None:
+        """Returns once the broker has confirmed the message; raises whatever goes wrong, within seconds."""
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=self._queue_name,
+            actor_name=hint.effect,
+            args=(hint.ticket_id,),
+            kwargs={},
+            options={},
+        )
+        try:
+            # Opened first: enqueue() would wait for an absent broker not once but several times.
+            _ = self._broker.connection  # type: ignore[attr-defined]
+            self._broker.enqueue(message)
+        except Exception:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Closes this thread's connection: one that nobody uses answers no heartbeats."""
+        with contextlib.suppress(Exception):
+            del self._broker.connection  # type: ignore[attr-defined]
+
+
+class _Broker(RabbitmqBroker):
+    """Uses queues as they are: one that was declared with other arguments would refuse ours for ever."""
+
+    def _declare_queue(self, queue_name: str) -> Any:
+        return self._existing(queue_name) or super()._declare_queue(queue_name)  # type: ignore[no-untyped-call]
+
+    def _declare_dq_queue(self, name: str) -> Any:
+        return self._existing(dq_name(name)) or super()._declare_dq_queue(name)  # type: ignore[no-untyped-call]
+
+    def _declare_xq_queue(self, name: str) -> Any:
+        return self._existing(xq_name(name)) or super()._declare_xq_queue(name)  # type: ignore[no-untyped-call]
+
+    def _existing(self, queue_name: str) -> Any:
+        """The answer of a queue that exists, else None."""
+        try:
+            return self.channel.queue_declare(queue=queue_name, passive=True)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            # The question costs the channel when the answer is no.
+            del self.channel
+            if error.reply_code != NOT_FOUND:
+                raise
+            return None

@@ -1,0 +1,23 @@
+"""An event as it leaves the service."""
+
+from datetime import UTC
+
+import orjson
+
+from sav.domain.events import SCHEMA_VERSION
+from sav.operations.due_effects import Publication
+
+
+def envelope(publication: Publication) -> bytes:
+    """The specification's envelope as one line of JSON, with what lets consumers order and deduplicate."""
+    return orjson.dumps(
+        {
+            "event": publication.name,
+            "timestamp": f"{publication.occurred_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "data": publication.data,
+            "id": publication.event_id,
+            "sequence": publication.published_sequence,
+            "version": SCHEMA_VERSION,
+            "request_id": publication.request_id,
+        }
+    )

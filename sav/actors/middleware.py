@@ -1,0 +1,83 @@
+"""What happens around each message in a worker process."""
+
+from typing import Any
+
+import dramatiq
+import structlog
+from dramatiq.middleware import Middleware, Retries, SkipMessage
+
+from sav.actors.relay import Relay
+from sav.models.database import DatabaseUnavailable, drop_connection, ensure_connection
+
+log = structlog.get_logger(__name__)
+
+
+class LosslessRetries(Retries):
+    """Dramatiq's retries, except that a message whose retry cannot be published is not acknowledged.
+
+    It is rejected instead, and so lands in the queue's `.XQ`, where an operator finds it.
+    """
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        try:
+            super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
+        except Exception:
+            message.fail()
+            raise
+
+
+class DatabaseConnection(Middleware):
+    """Each worker thread keeps one database connection, which is checked before each message."""
+
+    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        try:
+            ensure_connection()
+        except DatabaseUnavailable as error:
+            # The message is only a hint; the relay finds the token it is about, once the database is back.
+            raise SkipMessage("the database is unavailable") from error
+
+    def before_worker_thread_shutdown(self, broker: dramatiq.Broker, thread: Any) -> None:
+        drop_connection()
+
+
+class LogContext(Middleware):
+    """Each log line says on behalf of which message it was written."""
+
+    def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(
+            action=message.actor_name, job_id=message.message_id, ticket_id=next(iter(message.args), None)
+        )
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        structlog.contextvars.clear_contextvars()
+
+    def after_skip_message(self, broker: dramatiq.Broker, message: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+
+
+class RelayInWorker(Middleware):
+    """A relay beside the threads of each worker process; any number of them share the work."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._relay.start()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._relay.stop()
