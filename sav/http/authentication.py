@@ -320,9 +320,6 @@ def mint_token(
         "role": role,
         "iat": math.floor(now),
         "exp": math.ceil(now + lifetime_seconds),
-        "email": email,
-        "name": name,
-        "iss": issuer,
-        "aud": audience,
     }
-    return jwt.encode({claim: value for claim, value in claims.items() if value is not None}, key)
+    optional = {"email": email, "name": name, "iss": issuer, "aud": audience}
+    return jwt.encode(claims | {claim: value for claim, value in optional.items() if value is not None}, key)

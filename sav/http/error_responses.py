@@ -4,14 +4,19 @@ from typing import Any
 
 import falcon
 import orjson
-import peewee
 import structlog
 
 from sav.domain import errors
 from sav.domain.ticket_lifecycle import InvalidTransition
 from sav.http.authentication import InvalidToken, KeysUnavailable, MissingToken
 from sav.http.requests import BadBody, BadQuery, BodyTooLarge, UnsupportedBody
-from sav.models.database import DatabaseUnavailable, drop_connection, is_connection_lost, is_lock_timeout
+from sav.models.database import (
+    DATABASE_ERRORS,
+    DatabaseUnavailable,
+    drop_connection,
+    is_connection_lost,
+    is_lock_timeout,
+)
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
 
@@ -70,8 +75,7 @@ def register(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(errors.SavError, _sav_error)
     app.add_error_handler(AlreadyAnswered, _first_answer)
     app.add_error_handler(DatabaseUnavailable, _database_away)
-    app.add_error_handler(peewee.DatabaseError, _database_error)
-    app.add_error_handler(peewee.InterfaceError, _database_error)
+    app.add_error_handler(DATABASE_ERRORS, _database_error)
 
 
 def write_problem(
@@ -108,7 +112,7 @@ def _sav_error(req: falcon.Request, resp: falcon.Response, error: errors.SavErro
         resp.set_header("WWW-Authenticate", "Bearer")
         log.info("token refused", action="authenticate", reason=getattr(error, "reason", "missing"))
     if status == 503:
-        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+        resp.set_header("Retry-After", str(getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)))
     write_problem(req, resp, status=status, code=error.code, detail=error.detail, **members)
 
 

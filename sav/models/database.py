@@ -40,6 +40,9 @@ _SESSION = (
 
 database = peewee.DatabaseProxy()
 
+DATABASE_ERRORS = (peewee.DatabaseError, peewee.InterfaceError)
+"""What a statement may raise: its own fault, or the connection's (see `is_connection_lost`)."""
+
 
 class DatabaseUnavailable(Exception):
     """The database could not be reached, or went away in the middle of a statement."""

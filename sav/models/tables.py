@@ -229,3 +229,30 @@ class SchedulerTick(Row):
 
     class Meta:
         table_name = "scheduler_ticks"
+
+
+class ReceivedEvent(Row):
+    """An event of another service, kept so that its duplicates are recognised.
+
+    `dedup_key` is the SHA-256 of whatever identifies it; `envelope` is its JSON text as it came.
+    """
+
+    id = peewee.BigAutoField()
+    dedup_key = peewee.CharField()
+    name = peewee.CharField()
+    envelope = peewee.TextField()
+    request_id = peewee.CharField(null=True)
+    received_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "received_events"
+
+
+class OrderIssueTicket(Row):
+    """The ticket of one issue with one order: a second report of it finds the first one's ticket."""
+
+    issue_key = peewee.CharField(primary_key=True)
+    ticket_id = peewee.BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "order_issues"

@@ -1,6 +1,7 @@
 """The conversation: replies and notes, their correction, and who has read them."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sav.domain.caller import Caller
 from sav.domain.errors import Conflict, Forbidden, NotFound
@@ -26,6 +27,18 @@ from sav.operations.ticket_change import (
     ticket_facts,
 )
 
+CUSTOMER_SIDE: frozenset[AuthorRole] = frozenset({"customer", "guest"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who a message is from, as the conversation shows them."""
+
+    user_id: int | None
+    role: AuthorRole
+    name: str
+    email: str
+
 
 class TicketClosedToReplies(Conflict):
     """A closed ticket takes no more replies; open a new one."""
@@ -49,11 +62,7 @@ def reply_to_ticket(
             first_answer.claim(now=occasion.now)
         if not is_internal and change.ticket.status == "closed":
             raise TicketClosedToReplies
-        message = _insert_message(change, content, is_internal)
-        if is_internal:
-            change.record(NoteAdded(message_id=message.id))
-        else:
-            _record_reply(change, message)
+        message = add_message(change, _author(occasion.caller, change), content, is_internal=is_internal)
         if first_answer:
             first_answer.keep(message)
     return message
@@ -99,7 +108,7 @@ def mark_read(*, occasion: Occasion, ticket_id: int, message_id: int | None = No
             visible_message(occasion.caller, ticket_id, message_id)
         unread = _unread(occasion.caller, ticket_id, message_id)
         if unread:
-            _write_receipts(occasion, ticket_id, unread)
+            _write_receipts(occasion, change.ticket, unread)
             # Not a change of the ticket: its version, and so everybody's If-Match, stays.
             Ticket.update(read_marks=Ticket.read_marks + 1).where(Ticket.id == change.ticket.id).execute()
     return len(unread)
@@ -114,37 +123,47 @@ def visible_message(caller: Caller, ticket_id: int, message_id: int) -> Message:
     return message
 
 
-def author_role(caller: Caller, ticket: Ticket) -> AuthorRole:
+def add_message(change: TicketChange, author: Author, content: str, *, is_internal: bool = False) -> Message:
+    """Writes a message into the pending change, with all that follows from who wrote it."""
+    message = Message.create(
+        ticket_id=change.ticket.id,
+        user_id=author.user_id,
+        author_role=author.role,
+        author_name=author.name,
+        author_email=author.email,
+        content=content,
+        is_internal=is_internal,
+        created_at=change.occasion.now,
+        updated_at=change.occasion.now,
+    )
+    if is_internal:
+        change.record(NoteAdded(message_id=message.id))
+        return message
+    change.record(MessageAdded(message_id=message.id, author_role=author.role))
+    if author.role in CUSTOMER_SIDE:
+        _customer_replied(change)
+    else:
+        _staff_replied(change)
+    return message
+
+
+def _author(caller: Caller, change: TicketChange) -> Author:
+    role = side_of(caller, change.ticket)
+    return Author(
+        user_id=caller.user_id,
+        role=role,
+        name=caller.name or f"{role.capitalize()} {caller.user_id}",
+        email=caller.email or "",
+    )
+
+
+def side_of(caller: Caller, ticket: Ticket) -> AuthorRole:
     """On which side of the conversation the caller stands: the owner is the customer, whatever their role."""
     if caller.role == "customer" or owns(caller, ticket_facts(ticket)):
         return "customer"
     if caller.role == "system":
         raise Forbidden
     return caller.role
-
-
-def _insert_message(change: TicketChange, content: str, is_internal: bool) -> Message:
-    caller, now = change.occasion.caller, change.occasion.now
-    role = author_role(caller, change.ticket)
-    return Message.create(
-        ticket_id=change.ticket.id,
-        user_id=caller.user_id,
-        author_role=role,
-        author_name=caller.name or f"{role.capitalize()} {caller.user_id}",
-        author_email=caller.email or "",
-        content=content,
-        is_internal=is_internal,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _record_reply(change: TicketChange, message: Message) -> None:
-    change.record(MessageAdded(message_id=message.id, author_role=message.author_role))
-    if message.author_role == "customer":
-        _customer_replied(change)
-    else:
-        _staff_replied(change)
 
 
 def _customer_replied(change: TicketChange) -> None:
@@ -187,16 +206,16 @@ def _unread(caller: Caller, ticket_id: int, message_id: int | None) -> Sequence[
     return list(query if message_id is None else query.where(Message.id == message_id))
 
 
-def _write_receipts(occasion: Occasion, ticket_id: int, unread: Sequence[Message]) -> None:
+def _write_receipts(occasion: Occasion, ticket: Ticket, unread: Sequence[Message]) -> None:
     caller, now = occasion.caller, occasion.now
     MessageReceipt.insert_many(
         [
-            {"message_id": m.id, "reader_id": caller.user_id, "ticket_id": ticket_id, "read_at": now}
+            {"message_id": m.id, "reader_id": caller.user_id, "ticket_id": ticket.id, "read_at": now}
             for m in unread
         ]
     ).execute()
     # To a message, its other side is everybody who stands elsewhere than its author.
-    by_customer = caller.role == "customer"
-    others = [m.id for m in unread if (m.author_role in ("customer", "guest")) != by_customer]
+    by_customer = side_of(caller, ticket) in CUSTOMER_SIDE
+    others = [m.id for m in unread if (m.author_role in CUSTOMER_SIDE) != by_customer]
     if others:
         Message.update(is_read=True, read_at=now).where(Message.id.in_(others), ~Message.is_read).execute()

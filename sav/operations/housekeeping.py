@@ -11,7 +11,7 @@ from sav.operations.idempotency import LIFETIME
 HOUSEKEEPING = "housekeeping"
 """The effect's name, and the job's."""
 KEYS_A_BATCH = 1000
-"""How many idempotency keys one transaction deletes: few enough not to hold up the requests that write them."""
+"""How many idempotency keys one transaction deletes: few enough to hold up no request."""
 
 _SERVER = "DELETE FROM idempotency_keys WHERE created_at <= %s ORDER BY created_at LIMIT %s"
 _SQLITE = (
@@ -21,7 +21,7 @@ _SQLITE = (
 
 
 def keep_house(*, now: datetime) -> None:
-    """Does the housekeeping that is due, batch by batch; nothing when somebody else is at it or has done it."""
+    """Does the housekeeping that is due, in batches; nothing when somebody else is at it or has done it."""
     while _delete_expired_keys(now=now) == KEYS_A_BATCH:
         pass
 

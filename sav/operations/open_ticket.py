@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sav.domain.errors import Forbidden
@@ -51,19 +52,20 @@ def open_ticket(
     """
     _require(occasion, new, rules)
     user_id = _owner(occasion, new)
-    number = ticket_number(
-        prefix=rules.number_prefix,
-        day=occasion.now.date(),
-        sequence=next_sequence(occasion.now),
-        guest_secret=secrets.token_bytes(GUEST_SUFFIX_BYTES) if user_id is None else None,
-    )
+    number = new_ticket_number(prefix=rules.number_prefix, now=occasion.now, for_guest=user_id is None)
     with transaction():
         if first_answer:
             first_answer.claim(now=occasion.now)
-        ticket = _insert(occasion, new, number, user_id)
+        ticket = write_new_ticket(occasion=occasion, new=new, number=number, user_id=user_id)
         if first_answer:
             first_answer.keep(ticket)
     return ticket
+
+
+def new_ticket_number(*, prefix: str, now: datetime, for_guest: bool) -> str:
+    """A number that nobody else gets; commits by itself, so call it before the ticket's transaction."""
+    secret = secrets.token_bytes(GUEST_SUFFIX_BYTES) if for_guest else None
+    return ticket_number(prefix=prefix, day=now.date(), sequence=next_sequence(now), guest_secret=secret)
 
 
 def _require(occasion: Occasion, new: NewTicket, rules: DeskRules) -> None:
@@ -85,7 +87,8 @@ def _owner(occasion: Occasion, new: NewTicket) -> int | None:
     return occasion.caller.user_id
 
 
-def _insert(occasion: Occasion, new: NewTicket, number: str, user_id: int | None) -> Ticket:
+def write_new_ticket(*, occasion: Occasion, new: NewTicket, number: str, user_id: int | None) -> Ticket:
+    """Writes a ticket into the caller's transaction, with the fact that it was created."""
     ticket = Ticket(
         ticket_number=number,
         user_id=user_id,

@@ -33,7 +33,11 @@ def order_tick(*, job: str, now: datetime) -> None:
 
 def _advance(job: str, slot: int, now: datetime) -> bool:
     fresh: dict[str, Any] = {"last_slot": slot, "recorded_at": now}
-    later = SchedulerTick.update(**fresh).where(SchedulerTick.job == job, SchedulerTick.last_slot < slot).execute()
+    later = (
+        SchedulerTick.update(**fresh)
+        .where(SchedulerTick.job == job, SchedulerTick.last_slot < slot)
+        .execute()
+    )
     return later == 1 or _insert_first(job, fresh)
 
 

@@ -1,0 +1,37 @@
+"""How often, and how late, an effect that failed is tried again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sav.domain.subscriptions import PUBLISH_EVENT
+
+HANDLE_RECEIVED_EVENT = "handle_received_event"
+HOUSEKEEPING = "housekeeping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """`tries` in all (None: never given up), each after twice the pause: from `first` up to `longest`."""
+
+    tries: int | None
+    first: timedelta
+    longest: timedelta
+
+    def pause(self, tries_before: int) -> timedelta:
+        """How long an effect waits that has failed, after `tries_before` earlier failures."""
+        # The exponent is capped too: nobody knows how often an effect fails that is never given up.
+        doublings: int = 2 ** min(tries_before, 20)
+        return min(self.longest, self.first * doublings)
+
+    def is_exhausted(self, tries: int) -> bool:
+        return self.tries is not None and tries >= self.tries
+
+
+RETRY_POLICIES: Mapping[str, RetryPolicy] = {
+    # Only the broker can be at fault, and it comes back: an event is never given up.
+    PUBLISH_EVENT: RetryPolicy(tries=None, first=timedelta(seconds=0.5), longest=timedelta(seconds=5)),
+    # About an hour and a half, enough for a release to be rolled back.
+    HANDLE_RECEIVED_EVENT: RetryPolicy(tries=10, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
+    HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
+}

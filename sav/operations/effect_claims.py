@@ -1,0 +1,95 @@
+"""Taking an effect to do, and saying what became of it, for effects that are the desk's as a whole.
+
+Claim a few tokens under a lease; do each effect in a transaction that begins with `finish_effect`, so that
+the token goes exactly when the effect comes; and give back what failed, until its policy gives it up.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from sav.domain.retries import RETRY_POLICIES, RetryPolicy
+from sav.models.database import for_update, retry_deadlocks, transaction
+from sav.models.tables import DueEffect
+from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE
+
+DESK = 0
+"""The `ticket_id` of an effect that no single ticket owes."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A token under somebody's lease; `sequence` says what it is about."""
+
+    token_id: int
+    effect: str
+    sequence: int
+    owner: str
+
+
+@retry_deadlocks
+def claim_effects(*, effect: str, owner: str, now: datetime, limit: int) -> list[Claim]:
+    """Leases up to `limit` tokens of an effect that nobody has and that do not wait for a new try."""
+    with transaction():
+        query = (
+            DueEffect.select(DueEffect.id, DueEffect.sequence)
+            .where(
+                DueEffect.ticket_id == DESK,
+                DueEffect.effect == effect,
+                DueEffect.failed_at.is_null(),
+                DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
+            )
+            .order_by(DueEffect.sequence)
+            .limit(limit)
+        )
+        tokens = list(for_update(query, skip_locked=True))
+        if tokens:
+            until = now + LEASE
+            DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
+                DueEffect.id.in_([token.id for token in tokens])
+            ).execute()
+    return [Claim(token.id, effect, token.sequence, owner) for token in tokens]
+
+
+def finish_effect(claim: Claim) -> bool:
+    """Deletes the token in the caller's transaction; False when it is somebody else's by now."""
+    mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
+    deleted: int = DueEffect.delete().where(mine).execute()
+    return deleted == 1
+
+
+@retry_deadlocks
+def give_back(
+    *,
+    claim: Claim,
+    error: BaseException,
+    now: datetime,
+    policies: Mapping[str, RetryPolicy] = RETRY_POLICIES,
+) -> None:
+    """Notes a failure: the effect waits for its next try, or is given up and waits for an operator."""
+    policy = policies[claim.effect]
+    # The class alone: messages may quote what somebody wrote.
+    reason = type(error).__name__[:LAST_ERROR_LENGTH]
+    with transaction():
+        token: DueEffect | None = for_update(
+            DueEffect.select().where(DueEffect.id == claim.token_id, DueEffect.lease_owner == claim.owner)
+        ).first()
+        if token is None:
+            return
+        retry_at = now + policy.pause(token.tries)
+        token.tries += 1
+        token.last_error = reason
+        token.lease_owner = None
+        token.leased_until = token.due_at = retry_at
+        if policy.is_exhausted(token.tries):
+            token.failed_at = now
+        token.save(only=token.dirty_fields)
+    outcome = {"action": claim.effect, "effect_id": claim.token_id, "tries": token.tries, "error": reason}
+    if token.failed_at is not None:
+        log.error("effect given up", **outcome)
+    else:
+        log.warning("effect failed, will be tried again", **outcome)
