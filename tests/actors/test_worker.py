@@ -1,0 +1,183 @@
+"""A worker as it runs: dramatiq, its middleware, the relay and the actors on a real broker."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dramatiq
+import pika
+import pytest
+from dramatiq.middleware import SkipMessage
+from dramatiq.worker import Worker
+
+from sav import bootstrap
+from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
+from sav.actors.effects import effect_table
+from sav.actors.middleware import DatabaseConnection
+from sav.domain.subscriptions import SUBSCRIPTIONS
+from sav.models import database
+from sav.operations import hints
+from sav.operations.hints import Hint
+from sav.scheduler import TICKS
+from sav.settings import Settings
+from tests.actors.conftest import Subscriber, eventually, parameters
+from tests.actors.owed import Listener, add_message, new_ticket, owed
+from tests.servers.cable import Cable
+
+
+@contextmanager
+def running(broker: dramatiq.Broker, *, threads: int = 4) -> Iterator[None]:
+    worker = Worker(broker, worker_threads=threads, worker_timeout=100)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(timeout=20_000)
+        broker.close()
+
+
+def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
+    named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | set(TICKS)
+    assert effect_table(publish=Listener()).keys() == named
+
+
+def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscriber: Subscriber) -> None:
+    with running(bootstrap.worker_broker(settings)):
+        sender = bootstrap.web_hints(settings)
+        tickets = [new_ticket(messages=2) for _ in range(5)]
+        subscriber.wait_for(15)
+        eventually(lambda: owed() == 0, "all tokens to be gone")
+        assert sender.stop(timeout_seconds=10)
+    for ticket_id in tickets:
+        assert subscriber.first_sequences(ticket_id) == [1, 2, 3]
+
+
+def test_a_worker_finds_what_was_owed_before_it_started(settings: Settings, subscriber: Subscriber) -> None:
+    ticket_id = new_ticket(messages=3)
+    with running(bootstrap.worker_broker(settings)):
+        subscriber.wait_for(4)
+        eventually(lambda: owed() == 0, "all tokens to be gone")
+    assert subscriber.first_sequences(ticket_id) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("trouble", ["cut", "black_hole"])
+def test_everything_is_published_in_order_once_the_broker_is_back(
+    settings: Settings, settings_by_cable: Settings, subscriber: Subscriber, cable: Cable, trouble: str
+) -> None:
+    with running(bootstrap.worker_broker(settings_by_cable)):
+        tickets = [new_ticket(messages=1) for _ in range(3)]
+        subscriber.wait_for(6)
+        getattr(cable, trouble)()
+        for ticket_id in tickets:
+            add_message(ticket_id)
+        tickets.append(new_ticket())
+        assert owed() >= 4
+        cable.mend()
+        subscriber.wait_for(10)
+        eventually(lambda: owed() == 0, "all tokens to be gone")
+    assert [subscriber.first_sequences(ticket_id) for ticket_id in tickets] == [[1, 2, 3]] * 3 + [[1]]
+
+
+def test_a_message_whose_retry_cannot_be_published_is_kept(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, queue = rabbitmq_broker(settings), effects_queue(settings)
+    calls: list[int] = []
+
+    def fail(ticket_id: int) -> None:
+        calls.append(ticket_id)
+        raise ValueError("this effect fails")
+
+    dramatiq.actor(actor_name="failing", queue_name=queue, broker=broker)(fail)
+    HintDispatcher(broker, queue_name=queue)(Hint("failing", 1))
+    enqueue = type(broker).enqueue
+
+    def refuse_retries(self: Any, message: Any, *, delay: int | None = None) -> Any:
+        if delay is not None:
+            raise ConnectionError("the broker is away at this moment")
+        return enqueue(self, message, delay=delay)
+
+    monkeypatch.setattr(type(broker), "enqueue", refuse_retries)
+    with running(broker):
+        eventually(lambda: calls == [1], "the actor to be called")
+        counting = rabbitmq_broker(settings)
+        eventually(lambda: counts(counting, queue) == (0, 0, 1), "the message to be in the dead letter queue")
+        counting.close()
+
+
+def test_a_message_that_fails_is_tried_again(settings: Settings) -> None:
+    broker, queue = rabbitmq_broker(settings), effects_queue(settings)
+    calls: list[int] = []
+
+    def fail_once(ticket_id: int) -> None:
+        calls.append(ticket_id)
+        if len(calls) == 1:
+            raise ValueError("this effect fails the first time")
+
+    dramatiq.actor(actor_name="failing", queue_name=queue, broker=broker)(fail_once)
+    with running(broker):
+        HintDispatcher(broker, queue_name=queue)(Hint("failing", 1))
+        eventually(lambda: calls == [1, 1], "a second try")
+
+
+def test_queues_that_were_declared_with_other_arguments_are_used(settings: Settings) -> None:
+    queue = effects_queue(settings)
+    with pika.BlockingConnection(parameters(settings)) as connection:
+        connection.channel().queue_declare(queue, durable=True, arguments={"x-max-length": 5})
+        HintDispatcher(rabbitmq_broker(settings), queue_name=queue)(Hint("publish_event", 1))
+        answer = connection.channel().queue_declare(queue, passive=True)
+        assert answer.method.message_count == 1
+
+
+def test_without_a_database_a_hint_is_left_to_the_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise database.DatabaseUnavailable("away")
+
+    monkeypatch.setattr("sav.actors.middleware.ensure_connection", away)
+    with pytest.raises(SkipMessage):
+        DatabaseConnection().before_process_message(None, None)  # type: ignore[arg-type]
+
+
+def test_embedded_workers_do_everything_and_continue_after_a_restart(settings: Settings) -> None:
+    embedded = settings.model_copy(update={"SAV_BROKER": "embedded"})
+    before = new_ticket(messages=1)
+    first = bootstrap.embedded(embedded)
+    first.start()
+    during = new_ticket(messages=1)
+    eventually(lambda: owed() == 0, "all tokens to be gone")
+    assert first.stop(timeout_seconds=10)
+
+    hints.listen(lambda hint: None)
+    after = new_ticket()
+    second = bootstrap.embedded(embedded)
+    second.start()
+    eventually(lambda: owed() == 0, "all tokens to be gone")
+    assert second.stop(timeout_seconds=10)
+
+    lines = [json.loads(line) for line in (settings.SAV_DATA_DIR / "events.jsonl").read_text().splitlines()]
+    told = [(line["data"]["ticket_id"], line["sequence"]) for line in lines]
+    assert sorted(told) == [(before, 1), (before, 2), (during, 1), (during, 2), (after, 1)]
+
+
+def test_embedded_workers_publish_to_the_exchange_and_wait_for_it(
+    settings_by_cable: Settings, subscriber: Subscriber, cable: Cable
+) -> None:
+    embedded = bootstrap.embedded(settings_by_cable)
+    embedded.start()
+    ticket_id = new_ticket()
+    subscriber.wait_for(1)
+    cable.cut()
+    add_message(ticket_id)
+    add_message(ticket_id)
+    cable.mend()
+    subscriber.wait_for(3)
+    eventually(lambda: owed() == 0, "all tokens to be gone")
+    assert embedded.stop(timeout_seconds=10)
+    assert subscriber.first_sequences(ticket_id) == [1, 2, 3]
+
+
+def counts(broker: dramatiq.Broker, queue: str) -> tuple[int, int, int]:
+    """Messages that wait, that are delayed, and that are dead."""
+    waiting, delayed, dead = broker.get_queue_message_counts(queue)  # type: ignore[attr-defined]
+    return waiting, delayed, dead
