@@ -15,6 +15,7 @@ from sav.domain.foreign_events import (
     UserRegistered,
     priority_of_severity,
 )
+from sav.domain.meaning import Meaning
 from sav.domain.ticket_lifecycle import Priority
 
 MAX_EVENT_BYTES = 262_144
@@ -52,8 +53,20 @@ class _Data(BaseModel):
 
 
 class _AboutPerson(_Data):
-    user_id: UserId | None = None
-    email: Email | None = None
+    model_config = ConfigDict(
+        # What the validator below asks for, for those who only read the schema.
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("user_id", "email")
+            ]
+        }
+    )
+
+    user_id: Annotated[UserId | None, Meaning("The customer. Or give `email`.", example=1)] = None
+    email: Annotated[
+        Email | None, Meaning("Somebody without an account, or unknown here.", example="camille@example.com")
+    ] = None
 
     @model_validator(mode="after")
     def _somebody(self) -> "_AboutPerson":
@@ -67,11 +80,21 @@ class _AboutPerson(_Data):
 
 
 class _OrderIssue(_AboutPerson):
-    order_id: Reference
-    issue_type: Annotated[Line, Field(max_length=100)] | None = None
-    subject: Annotated[Line, Field(max_length=255)] | None = None
-    description: Text | None = None
-    priority: Priority = "normal"
+    """Something is wrong with an order: opens a ticket, or adds a message to the one about the same issue."""
+
+    order_id: Annotated[Reference, Meaning("The order.", example=5012)]
+    issue_type: Annotated[
+        Annotated[Line, Field(max_length=100)] | None,
+        Meaning("What is wrong. Another report of the same order and type finds its ticket.", example="lost"),
+    ] = None
+    subject: Annotated[
+        Annotated[Line, Field(max_length=255)] | None,
+        Meaning("The ticket's subject, else made from order and type.", example="My parcel never came"),
+    ] = None
+    description: Annotated[
+        Text | None, Meaning("What the customer says, else the subject.", example="It was due in May.")
+    ] = None
+    priority: Annotated[Priority, Meaning("How urgent it is.", example="high")] = "normal"
 
     def fact(self) -> OrderIssue:
         title = f"Order {self.order_id}: {self.issue_type or 'issue'}"
@@ -86,9 +109,16 @@ class _OrderIssue(_AboutPerson):
 
 
 class _ProductIssue(_AboutPerson):
-    product_id: Reference
-    description: Text
-    severity: Annotated[Line, Field(max_length=50)] | None = None
+    """Something is wrong with a product: opens a ticket."""
+
+    product_id: Annotated[Reference, Meaning("The product.", example="SKU-77")]
+    description: Annotated[Text, Meaning("What the customer says.", example="The handle is broken.")]
+    severity: Annotated[
+        Annotated[Line, Field(max_length=50)] | None,
+        Meaning(
+            "`critical` makes the ticket urgent, `major` high, `minor` low; others normal.", example="major"
+        ),
+    ] = None
 
     def fact(self) -> ProductIssue:
         return ProductIssue(
@@ -100,10 +130,16 @@ class _ProductIssue(_AboutPerson):
 
 
 class _UserRegistered(_Data):
-    user_id: UserId
-    email: Email
-    email_verified: bool = False
-    name: Annotated[Line, Field(max_length=255)] | None = None
+    """Somebody has an account now: gets the guest tickets of their e-mail address, if it is verified."""
+
+    user_id: Annotated[UserId, Meaning("The new user.", example=1)]
+    email: Annotated[Email, Meaning("Their e-mail address.", example="camille@example.com")]
+    email_verified: Annotated[
+        bool, Meaning("Whether they have shown that it is theirs; else nothing is linked.", example=True)
+    ] = False
+    name: Annotated[
+        Annotated[Line, Field(max_length=255)] | None, Meaning("Their name.", example="Camille")
+    ] = None
 
     def fact(self) -> UserRegistered:
         return UserRegistered(
@@ -119,12 +155,25 @@ DATA_OF: dict[str, type[_OrderIssue] | type[_ProductIssue] | type[_UserRegistere
 """Every event that is consumed, and what its data must hold."""
 
 
-class _Envelope(_Data):
-    event: Annotated[Line, Field(max_length=64)]
-    data: dict[str, Any]
-    timestamp: str | None = None
-    id: Annotated[Line, Field(max_length=255)] | None = None
-    request_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")] | None = None
+class ForeignEnvelope(_Data):
+    """What other services wrap their events in."""
+
+    event: Annotated[Annotated[Line, Field(max_length=64)], Meaning("The event's name.", example=None)]
+    data: Annotated[dict[str, Any], Meaning("What happened.", example=None)]
+    timestamp: Annotated[
+        str | None, Meaning("When it happened, RFC 3339.", example="2026-01-15T09:30:00Z")
+    ] = None
+    id: Annotated[
+        Annotated[Line, Field(max_length=255)] | None,
+        Meaning(
+            "The same for every copy of the event, and for no other.",
+            example="0d4b3c1e-6f0a-4f1b-9a75-1a8e6a1c2f10",
+        ),
+    ] = None
+    request_id: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")] | None,
+        Meaning("The request that caused it, to follow it by.", example="shop-7f3a"),
+    ] = None
 
 
 def parse_foreign_event(body: bytes, *, message_id: str | None) -> ForeignEvent:
@@ -138,7 +187,7 @@ def parse_foreign_event(body: bytes, *, message_id: str | None) -> ForeignEvent:
         content = orjson.loads(body)
     except (orjson.JSONDecodeError, RecursionError):
         raise Poison("not JSON in UTF-8") from None
-    envelope = _validated(_Envelope, content, "no envelope")
+    envelope = _validated(ForeignEnvelope, content, "no envelope")
     data_model = DATA_OF.get(envelope.event)
     if data_model is None:
         raise Poison(f"unknown event: {envelope.event}")
@@ -161,7 +210,7 @@ def _validated(model: Any, content: Any, what: str) -> Any:
         raise Poison(f"{what}: {'; '.join(wrong)}") from None
 
 
-def _dedup_key(envelope: _Envelope, message_id: str | None, content: Any) -> str:
+def _dedup_key(envelope: ForeignEnvelope, message_id: str | None, content: Any) -> str:
     if envelope.id is not None:
         identity = f"id\n{envelope.id}"
     elif message_id:

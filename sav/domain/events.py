@@ -2,18 +2,30 @@
 
 A fact with a schema here under `PUBLISHED` leaves the service as a domain event; the others stay in the
 event log, where they are the history. The fields are those of a published event's `data`, beyond
-`ticket_id`, `ticket_number` and `user_id`, which every one carries. No field may hold a message's text,
-internal content or a token.
+those of `AboutTicket`, which every one carries. No field may hold a message's text, internal content or
+a token. `docs/events.md` and `docs/asyncapi.json` are written from this module.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+from sav.domain.meaning import Meaning
 from sav.domain.ticket_lifecycle import Priority, Source
 
 SCHEMA_VERSION = 1
 
 AuthorRole = Literal["customer", "agent", "admin", "guest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AboutTicket:
+    """What every published event says about its ticket."""
+
+    ticket_id: Annotated[int, Meaning("The ticket's id, for `GET /tickets/{id}`.", example=42)]
+    ticket_number: Annotated[
+        str, Meaning("The ticket's number, as people quote it.", example="TICKET-20260115-001")
+    ]
+    user_id: Annotated[int | None, Meaning("The customer whose ticket it is; null for a guest's.", example=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +40,15 @@ class TicketCreated(Fact):
     """A new ticket was opened."""
 
     name: ClassVar[str] = "ticket.created"
-    subject: str
-    priority: Priority
-    category: str | None
-    source: Source
+    subject: Annotated[str, Meaning("The subject, as the customer wrote it.", example="My parcel never came")]
+    priority: Annotated[Priority, Meaning("How urgent it is now.", example="normal")]
+    category: Annotated[
+        str | None,
+        Meaning(
+            "What it is about, such as `order` or `product`; null when nobody has said.", example="order"
+        ),
+    ]
+    source: Annotated[Source, Meaning("The way it came in.", example="web")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +56,14 @@ class TicketAssigned(Fact):
     """A ticket was given to an agent. `assigned_by` is `auto` or the user id of whoever did it."""
 
     name: ClassVar[str] = "ticket.assigned"
-    agent_id: int
-    previous_agent_id: int | None
-    assigned_by: int | Literal["auto"]
-    reason: str
+    agent_id: Annotated[int, Meaning("The user id of the agent who has the ticket now.", example=7)]
+    previous_agent_id: Annotated[
+        int | None, Meaning("The user id of the agent who had it before; null when nobody had.", example=None)
+    ]
+    assigned_by: Annotated[
+        int | Literal["auto"], Meaning("The user id of whoever assigned it, or `auto`.", example=99)
+    ]
+    reason: Annotated[str, Meaning("Why: `manual`, `resolved`, or how it was chosen.", example="manual")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +71,10 @@ class TicketResolved(Fact):
     """A ticket was marked as resolved, `resolution_seconds` after it was opened."""
 
     name: ClassVar[str] = "ticket.resolved"
-    agent_id: int | None
-    resolution_seconds: int
+    agent_id: Annotated[
+        int | None, Meaning("The user id of the agent who has the ticket; null when nobody has.", example=7)
+    ]
+    resolution_seconds: Annotated[int, Meaning("Seconds from its opening until now.", example=5400)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +82,11 @@ class TicketClosed(Fact):
     """A ticket was closed. `closed_by` is `auto` or the user id of whoever did it."""
 
     name: ClassVar[str] = "ticket.closed"
-    closed_by: int | Literal["auto"] | None
-    reason: str | None
+    closed_by: Annotated[
+        int | Literal["auto"] | None,
+        Meaning("The user id of whoever closed it, or `auto`; null for a guest.", example="auto"),
+    ]
+    reason: Annotated[str | None, Meaning("Why, when a reason was given.", example=None)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +94,10 @@ class MessageAdded(Fact):
     """A public message was added to a ticket's conversation."""
 
     name: ClassVar[str] = "ticket.message.new"
-    message_id: int
-    author_role: AuthorRole
+    message_id: Annotated[
+        int, Meaning("The message, for `GET /tickets/{id}/messages/{message_id}`.", example=311)
+    ]
+    author_role: Annotated[AuthorRole, Meaning("What the author is to the desk.", example="customer")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +105,11 @@ class TicketEscalated(Fact):
     """An urgent ticket waited too long for an answer."""
 
     name: ClassVar[str] = "ticket.escalated"
-    priority: Priority
-    reason: str
-    waited_seconds: int
+    priority: Annotated[Priority, Meaning("The priority that made the deadline run.", example="urgent")]
+    reason: Annotated[str, Meaning("Which deadline was missed.", example="no_first_response")]
+    waited_seconds: Annotated[
+        int, Meaning("Seconds for which the ticket has waited for an answer.", example=7200)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +117,7 @@ class SatisfactionReceived(Fact):
     """The customer rated how the ticket was handled, from 1 to 5."""
 
     name: ClassVar[str] = "ticket.satisfaction.received"
-    rating: int
+    rating: Annotated[int, Meaning("From 1, very dissatisfied, to 5, very satisfied.", example=5)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

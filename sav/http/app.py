@@ -7,6 +7,7 @@ import falcon
 from sav.http import agents, error_responses, health, messages, tickets
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
+from sav.http.metrics import Metrics
 from sav.http.middleware import AccessLog, RequestIds, SafeHeaders
 
 
@@ -47,6 +48,7 @@ def create_app(desk: Desk) -> falcon.App[Any, Any]:
     for path, resource in paths.items():
         app.add_route(path, resource)
     app.add_route("/openapi.json", OpenApiDocument(paths, version=desk.version))
+    app.add_route("/metrics", Metrics(desk))
     app.add_route("/docs", DocumentationPage())
     app.add_route("/docs/{name}", DocumentationAssets())
     return app

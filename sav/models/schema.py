@@ -14,6 +14,8 @@ _SERVER_TYPES = {
     "exact": "CHARACTER SET ascii COLLATE ascii_bin",
     # The same for words that people choose: a tag in capitals is another tag.
     "word": "COLLATE utf8mb4_bin",
+    # Capitals make no difference, as everywhere on a server.
+    "anycase": "",
 }
 _SQLITE_TYPES = {
     "id": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -22,6 +24,7 @@ _SQLITE_TYPES = {
     "text": "TEXT",
     "exact": "",
     "word": "",
+    "anycase": "COLLATE NOCASE",
 }
 
 

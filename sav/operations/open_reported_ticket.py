@@ -87,15 +87,17 @@ def _locked_issue(issue: OrderIssue) -> OrderIssueTicket:
     owner = issue.person.user_id or (issue.person.email or "").lower()
     identity = f"{issue.order_id}\n{issue.issue_type or ''}\n{owner}"
     key = hashlib.sha256(identity.encode()).hexdigest()
-    try:
-        OrderIssueTicket.insert(issue_key=key, ticket_id=None).execute()
-    except peewee.IntegrityError as error:
-        if not is_duplicate(error):
-            raise
-    row: OrderIssueTicket = for_update(
-        OrderIssueTicket.select().where(OrderIssueTicket.issue_key == key)
-    ).get()
-    return row
+    locked = for_update(OrderIssueTicket.select().where(OrderIssueTicket.issue_key == key))
+    # Looked for first: a refused insert leaves a shared lock, and two of these are a deadlock.
+    known: OrderIssueTicket | None = locked.first()
+    if known is None:
+        try:
+            OrderIssueTicket.insert(issue_key=key, ticket_id=None).execute()
+        except peewee.IntegrityError as error:
+            if not is_duplicate(error):
+                raise
+        known = locked.get()
+    return known
 
 
 def _unsettled(ticket_id: int, occasion: Occasion) -> Ticket | None:

@@ -36,6 +36,8 @@ TABLES = (
     tables.Agent,
     tables.TicketNumberSequence,
     tables.IdempotencyKey,
+    tables.ReceivedEvent,
+    tables.OrderIssueTicket,
 )
 
 

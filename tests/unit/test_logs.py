@@ -57,9 +57,9 @@ def test_our_lines_and_the_libraries_are_json_of_the_same_shape(capsys: pytest.C
 def test_fields_that_sound_secret_or_personal_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("production", "sav-service", "info")
     structlog.get_logger().info("mistake", DB_PASSWORD="hunter2", access_token="abc", user_email="a@b.c")
-    assert {line[name] for line in lines(capsys) for name in ("DB_PASSWORD", "access_token", "user_email")} == {
-        HIDDEN
-    }
+    assert {
+        line[name] for line in lines(capsys) for name in ("DB_PASSWORD", "access_token", "user_email")
+    } == {HIDDEN}
 
 
 def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ def up(migrator, database):
             "priority VARCHAR(10) {exact} NOT NULL",
             "category VARCHAR(100) {word} NULL",
             "source VARCHAR(10) {exact} NOT NULL",
-            "contact_email VARCHAR(255) NULL",
+            "contact_email VARCHAR(255) {anycase} NULL",
             "contact_name VARCHAR(255) NULL",
             "first_response_at {datetime} NULL",
             "resolved_at {datetime} NULL",

@@ -1,0 +1,202 @@
+"""Who sees and does what, against the contract's table (§2), for every status."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+
+from sav.domain.caller import SYSTEM, Caller, Role
+from sav.domain.errors import Conflict, Forbidden, SavError
+from sav.domain.permissions import (
+    EditWindowClosed,
+    NotYourMessage,
+    PriorityAboveLimit,
+    TicketAction,
+    TicketFacts,
+    TicketNoLongerDeletable,
+    TicketNoLongerEditable,
+    may_see,
+    owns,
+    require,
+    require_message_change,
+    require_priority,
+    sees_internal,
+)
+from sav.domain.ticket_lifecycle import PRIORITIES, STATUSES
+
+OWNER, STRANGER, ASSIGNEE, OTHER_AGENT, ADMIN = (
+    Caller(1, "customer"),
+    Caller(2, "customer"),
+    Caller(7, "agent"),
+    Caller(8, "agent"),
+    Caller(99, "admin"),
+)
+CALLERS = {
+    "owner": OWNER,
+    "stranger": STRANGER,
+    "assignee": ASSIGNEE,
+    "other_agent": OTHER_AGENT,
+    "admin": ADMIN,
+    "system": SYSTEM,
+}
+NOW = datetime(2026, 3, 29, 10, 30, tzinfo=UTC)
+
+# Y: sees it. An open ticket has no assignee, so there is none to ask about.
+SIGHT = """
+             open  assigned  in_progress  waiting_customer  resolved  closed
+owner        Y     Y         Y            Y                 Y         Y
+stranger     n     n         n            n                 n         n
+assignee     Y     Y         Y            Y                 Y         Y
+other_agent  Y     n         n            n                 n         n
+admin        Y     Y         Y            Y                 Y         Y
+system       Y     Y         Y            Y                 Y         Y
+"""
+# For those who see the ticket. Y: may. n: their role may not (403). s: not in this state (409).
+# Six letters are the six statuses in the order above; one letter means the same in all of them.
+PERMISSION = """
+                   owner   agent  admin  system
+edit               YYYYss  Y      Y      Y
+set_priority       Y       Y      Y      Y
+close              Y       Y      Y      Y
+delete             Ysssss  n      Y      Y
+reply              Y       Y      Y      Y
+change_status      n       Y      Y      Y
+edit_staff_fields  n       Y      Y      Y
+assign             n       Y      Y      Y
+resolve            n       Y      Y      Y
+write_note         n       Y      Y      Y
+read_history       n       Y      Y      Y
+rate               Y       n      n      Y
+"""
+
+
+def read_table(text: str) -> dict[tuple[str, str], str]:
+    head, *lines = (line.split() for line in text.strip().splitlines())
+    return {
+        (line[0], column): cell for line in lines for column, cell in zip(head, line[1:], strict=True)
+    }
+
+
+SIGHT_TABLE, PERMISSION_TABLE = read_table(SIGHT), read_table(PERMISSION)
+
+
+def facts(status: Any) -> TicketFacts:
+    return TicketFacts(
+        user_id=OWNER.user_id, assigned_to=None if status == "open" else ASSIGNEE.user_id, status=status
+    )
+
+
+def verdict(caller: Caller, action: TicketAction, ticket: TicketFacts) -> str:
+    try:
+        require(caller, action, ticket)
+    except Forbidden:
+        return "n"
+    except Conflict:
+        return "s"
+    return "Y"
+
+
+def test_the_tables_name_every_status_action_and_caller() -> None:
+    assert set(SIGHT_TABLE) == set(itertools.product(CALLERS, STATUSES))
+    actions, columns = {action for action, _ in PERMISSION_TABLE}, {who for _, who in PERMISSION_TABLE}
+    assert actions == set(get_args(TicketAction))
+    assert columns == {"owner", "agent", "admin", "system"}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+def test_sight(who: str) -> None:
+    seen = {status: "Y" if may_see(CALLERS[who], facts(status)) else "n" for status in STATUSES}
+    assert seen == {status: SIGHT_TABLE[who, status] for status in STATUSES}
+
+
+@pytest.mark.parametrize("action", get_args(TicketAction))
+@pytest.mark.parametrize("who", ["owner", "assignee", "other_agent", "admin", "system"])
+def test_permission_of_those_who_see_the_ticket(who: str, action: TicketAction) -> None:
+    column = "agent" if CALLERS[who].role == "agent" else who
+    cell = PERMISSION_TABLE[action, column]
+    expected = dict(zip(STATUSES, cell if len(cell) > 1 else cell * len(STATUSES), strict=True))
+    visible = [status for status in STATUSES if SIGHT_TABLE[who, status] == "Y"]
+    assert {status: verdict(CALLERS[who], action, facts(status)) for status in visible} == {
+        status: expected[status] for status in visible
+    }
+
+
+def test_the_owner_hears_which_state_forbids_it() -> None:
+    with pytest.raises(TicketNoLongerEditable):
+        require(OWNER, "edit", facts("resolved"))
+    with pytest.raises(TicketNoLongerDeletable):
+        require(OWNER, "delete", facts("assigned"))
+
+
+@pytest.mark.parametrize("role", ["customer", "agent", "admin"])
+def test_staff_rate_the_tickets_they_own_themselves(role: Role) -> None:
+    ticket = TicketFacts(user_id=5, assigned_to=5, status="closed")
+    assert verdict(Caller(5, role), "rate", ticket) == "Y"
+
+
+def test_a_guests_ticket_is_nobodys() -> None:
+    ticket = TicketFacts(user_id=None, assigned_to=None, status="open")
+    assert not owns(SYSTEM, ticket)
+    assert not owns(Caller(None, "customer"), ticket)
+    assert not may_see(OWNER, ticket)
+
+
+@pytest.mark.parametrize(
+    ("caller", "sees"),
+    [(OWNER, False), (STRANGER, False), (ASSIGNEE, True), (OTHER_AGENT, True), (ADMIN, True), (SYSTEM, True)],
+)
+def test_internal_content_is_for_staff(caller: Caller, sees: bool) -> None:
+    assert sees_internal(caller) is sees
+
+
+@pytest.mark.parametrize(
+    ("maximum", "allowed"),
+    [
+        ("low", ["low"]),
+        ("normal", ["low", "normal"]),
+        ("high", ["low", "normal", "high"]),
+        ("urgent", ["low", "normal", "high", "urgent"]),
+    ],
+)
+def test_customers_choose_a_priority_up_to_the_limit_and_staff_any(maximum: Any, allowed: list[str]) -> None:
+    for priority, caller in itertools.product(PRIORITIES, CALLERS.values()):
+        if caller.role != "customer" or priority in allowed:
+            require_priority(caller, priority, customer_maximum=maximum)
+        else:
+            with pytest.raises(PriorityAboveLimit, match=f"up to {maximum}"):
+                require_priority(caller, priority, customer_maximum=maximum)
+
+
+IN_TIME, LAST_INSTANT, TOO_LATE = timedelta(minutes=1), timedelta(minutes=15), timedelta(minutes=15, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("caller", "author_id", "age", "refusal"),
+    [
+        (OWNER, 1, IN_TIME, None),
+        (OWNER, 1, LAST_INSTANT, None),
+        (OWNER, 1, TOO_LATE, EditWindowClosed),
+        (OWNER, 7, IN_TIME, NotYourMessage),
+        (OWNER, 7, TOO_LATE, NotYourMessage),
+        (ASSIGNEE, 7, IN_TIME, None),
+        (ASSIGNEE, 7, TOO_LATE, EditWindowClosed),
+        (ASSIGNEE, 1, IN_TIME, NotYourMessage),
+        (ASSIGNEE, None, IN_TIME, NotYourMessage),
+        (SYSTEM, None, IN_TIME, NotYourMessage),
+        (ADMIN, 99, TOO_LATE, None),
+        (ADMIN, 1, TOO_LATE, None),
+        (ADMIN, None, TOO_LATE, None),
+    ],
+)
+def test_who_may_change_a_message_and_how_long(
+    caller: Caller, author_id: int | None, age: timedelta, refusal: type[SavError] | None
+) -> None:
+    def change() -> None:
+        require_message_change(caller, author_id=author_id, written_at=NOW - age, now=NOW)
+
+    if refusal is None:
+        change()
+    else:
+        with pytest.raises(refusal):
+            change()
