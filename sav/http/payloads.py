@@ -1,5 +1,6 @@
 """What may be sent: bodies and query strings, field by field."""
 
+import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
@@ -60,8 +63,20 @@ def _distinct(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_without_nul)]
-LongText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_with_words)]
+# For the document: what the validators above ask, in its own words.
+_NOT_BLANK = {"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"}
+
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    AfterValidator(_without_nul),
+    Field(json_schema_extra=_NOT_BLANK),
+]
+LongText = Annotated[
+    str,
+    Field(min_length=1, max_length=20_000, json_schema_extra=_NOT_BLANK),
+    AfterValidator(_with_words),
+]
 Subject = Annotated[Line, Field(max_length=255)]
 Category = Annotated[Line, Field(max_length=100)]
 Tag = Annotated[Line, Field(max_length=50)]
@@ -90,6 +105,16 @@ class Body(BaseModel):
 class NewTicketBody(Body):
     """A new ticket. The last five fields are for staff."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {
+                "properties": {"contact_name": {"type": "string"}, "user_id": {"type": "null"}},
+                "required": ["contact_name"],
+            },
+            "then": {"properties": {"contact_email": {"type": "string"}}, "required": ["contact_email"]},
+        }
+    )
+
     subject: Subject
     description: LongText
     priority: Priority = "normal"
@@ -100,6 +125,14 @@ class NewTicketBody(Body):
     user_id: UserId | None = None
     contact_email: Email | None = None
     contact_name: Name | None = None
+
+    @field_validator("contact_name")
+    @classmethod
+    def _with_an_address(cls, name: str | None, info: ValidationInfo) -> str | None:
+        # A field that is itself wrong is not there, and is told of by itself.
+        if name and info.data.get("contact_email", "") is None and info.data.get("user_id", 0) is None:
+            raise ValueError("needs contact_email beside it: a guest is answered by e-mail")
+        return name
 
 
 class TicketChangesBody(Body):
@@ -175,15 +208,36 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _number(value: Any) -> Any:
+    # "1_0", "+1" and " 1 " are numbers to Python only.
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("must be a whole number in decimal digits")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_number)]
+RowId = Annotated[Number, Field(ge=1, le=LARGEST_ID)]
+
+
 class ListQuery(Query):
     """Which part of a list."""
 
-    per_page: Annotated[int, Field(ge=1, le=100, description="Rows a page.")] = 25
+    per_page: Annotated[Number, Field(ge=1, le=100, description="Rows a page.")] = 25
     cursor: Annotated[
-        str | SkipJsonSchema[None], Field(max_length=500, description="From `meta.next_cursor`.")
+        Annotated[str, Field(min_length=1, max_length=500)] | SkipJsonSchema[None],
+        Field(description="From `meta.next_cursor`."),
     ] = None
-    page: Annotated[int, Field(ge=1, le=10_000, description="From 1; up to the 10,000th row.")] = 1
+    page: Annotated[
+        Number, Field(ge=1, le=10_000, description="From 1, up to the 10,000th row; not with `cursor`.")
+    ] = 1
     include_total: Annotated[bool, Field(description="Count all rows into `meta.total`.")] = False
+
+    @field_validator("page")
+    @classmethod
+    def _not_with_cursor(cls, page: int, info: ValidationInfo) -> int:
+        if info.data.get("cursor") is not None:
+            raise ValueError("cannot be given together with cursor")
+        return page
 
 
 def _since(value: Any) -> Any:
@@ -195,18 +249,31 @@ def _until(value: Any) -> Any:
 
 
 def _instant(value: Any, time_of_day: time) -> Any:
+    if not isinstance(value, str) or not _INSTANT_OR_DAY.fullmatch(value):
+        raise ValueError("must be a day, or a time with its offset from UTC, as RFC 3339 writes them")
     # A day alone means the whole of it, in UTC.
-    if isinstance(value, str) and len(value) == 10:
-        try:
-            return datetime.combine(date.fromisoformat(value), time_of_day, UTC)
-        except ValueError:
-            return value
+    if len(value) == len("2026-03-29"):
+        return datetime.combine(date.fromisoformat(value), time_of_day, UTC)
     return value
 
 
-_INSTANT = WithJsonSchema({"type": "string", "format": "date-time"})
-Since = Annotated[AwareDatetime, BeforeValidator(_since), _INSTANT]
-Until = Annotated[AwareDatetime, BeforeValidator(_until), _INSTANT]
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        in_utc = instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+    # What MySQL can compare with.
+    if in_utc.year < 1000:
+        raise ValueError("is out of range")
+    return in_utc
+
+
+_INSTANT_OR_DAY = re.compile(
+    r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?", re.ASCII
+)
+_SCHEMA = WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")]})
+Since = Annotated[AwareDatetime, BeforeValidator(_since), AfterValidator(_in_utc), _SCHEMA]
+Until = Annotated[AwareDatetime, BeforeValidator(_until), AfterValidator(_in_utc), _SCHEMA]
 Repeatable = BeforeValidator(repeatable)
 
 
@@ -219,9 +286,9 @@ class TicketListQuery(ListQuery):
     source: Annotated[list[Source], Repeatable, Field(max_length=4)] = []
     tag: Annotated[list[Tag], Repeatable, Field(max_length=20)] = []
     assigned_to: Annotated[
-        UserId | Literal["me", "none"] | SkipJsonSchema[None], Field(description="An id, `me` or `none`.")
+        RowId | Literal["me", "none"] | SkipJsonSchema[None], Field(description="An id, `me` or `none`.")
     ] = None
-    user_id: Annotated[UserId | SkipJsonSchema[None], Field(description="The owner; for staff.")] = None
+    user_id: Annotated[RowId | SkipJsonSchema[None], Field(description="The owner; for staff.")] = None
     created_from: Since | SkipJsonSchema[None] = None
     created_to: Until | SkipJsonSchema[None] = None
     updated_from: Since | SkipJsonSchema[None] = None

@@ -1,7 +1,7 @@
 """`/tickets`: the list, one ticket, and what can be done to it."""
 
 from sav.domain.caller import Caller
-from sav.domain.errors import FieldError, Forbidden, Invalid
+from sav.domain.errors import Forbidden
 from sav.http import documents, payloads
 from sav.http.desk import Desk
 from sav.http.routes import Call, Description, Reply, responder
@@ -51,11 +51,6 @@ class Tickets:
         )
     )
     def on_post(self, call: Call) -> Reply:
-        body: payloads.NewTicketBody = call.body
-        if body.contact_name and not body.contact_email and body.user_id is None:
-            problem = FieldError("contact_email", "missing", "A guest needs an e-mail address.")
-            raise Invalid(fields=[problem])
-
         def created(ticket: Ticket) -> Reply:
             return Reply(
                 document=documents.ticket_document(ticket, call.caller),
@@ -66,7 +61,7 @@ class Tickets:
 
         ticket = open_ticket(
             occasion=call.occasion,
-            new=NewTicket(**body.model_dump()),
+            new=NewTicket(**call.body.model_dump()),
             rules=self.desk.rules,
             first_answer=call.first_answer(created),
         )

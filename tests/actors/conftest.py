@@ -21,7 +21,7 @@ ARRIVAL_TIMEOUT_SECONDS = 30
 def settings(empty_database: dict[str, str], fresh_broker: FreshBroker, tmp_path: Any) -> Iterator[Settings]:
     """An empty database, and a place on the broker that nobody else uses."""
     SchedulerTick.delete().execute()
-    values = {**empty_database, **fresh_broker(), "APP_ENV": "test", "SAV_DATA_DIR": str(tmp_path)}
+    values: dict[str, Any] = {**empty_database, **fresh_broker(), "APP_ENV": "test", "SAV_DATA_DIR": tmp_path}
     if values["DB_CONNECTION"] == "sqlite":
         values = {name: value for name, value in values.items() if value}
     made = Settings(**values)
@@ -55,12 +55,14 @@ def settings_by_cable(settings: Settings, cable: Cable) -> Settings:
 
 
 class Subscriber:
-    """A consumer in another service: a queue that is bound to every event."""
+    """A consumer in another service: a queue that is bound to every event, durable when it has a name."""
 
-    def __init__(self, connection: pika.BlockingConnection, exchange: str) -> None:
+    def __init__(self, connection: pika.BlockingConnection, exchange: str, *, queue: str = "") -> None:
         self._channel = connection.channel()
         self._channel.exchange_declare(exchange, "topic", durable=True)
-        self._queue = self._channel.queue_declare("", exclusive=True).method.queue
+        self._queue = self._channel.queue_declare(
+            queue, durable=bool(queue), exclusive=not queue
+        ).method.queue
         self._channel.queue_bind(self._queue, exchange, "#")
         self.properties: list[pika.BasicProperties] = []
         self.events: list[dict[str, Any]] = []

@@ -44,7 +44,7 @@ def owed(ticket_id: int | None = None) -> int:
 def published_sequences(ticket_id: int) -> list[int]:
     """What the event log says that there is to publish."""
     query = Event.select().where(Event.ticket_id == ticket_id, Event.published_sequence.is_null(False))
-    return [event.published_sequence for event in query.order_by(Event.sequence)]
+    return [event.published_sequence or 0 for event in query.order_by(Event.sequence)]
 
 
 class Listener:

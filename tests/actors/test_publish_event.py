@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from sav.actors import publish_event
 from sav.actors.event_file import EventFile
 from sav.actors.publish_event import (
     LONGEST_POSTPONEMENT_SECONDS,
@@ -103,7 +102,7 @@ def test_a_postponement_grows_up_to_its_cap_however_long_the_outage() -> None:
 def test_a_publisher_stops_when_its_lease_runs_out_under_its_hands(monkeypatch: pytest.MonkeyPatch) -> None:
     ticket_id = new_ticket(messages=3)
     seconds = iter((0.0, 1.0, 2.0, *[LEASE.total_seconds()] * 10))
-    monkeypatch.setattr(publish_event.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr("sav.actors.publish_event.time.monotonic", lambda: next(seconds))
     listener = Listener()
     publish_ticket_events(ticket_id, publish=listener)
     monkeypatch.undo()
@@ -157,4 +156,4 @@ def test_a_full_disk_postpones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     publish_ticket_events(ticket_id, publish=EventFile(tmp_path / "events.jsonl"))
     token = DueEffect.get()
     assert token.tries == 1
-    assert "No space left" in token.last_error
+    assert "No space left" in (token.last_error or "")

@@ -1,12 +1,13 @@
 """The clock and its jobs: one leader, each slot once, each token done once."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sav import scheduler
-from sav.models.database import connection
+from sav.models.database import database
 from sav.models.tables import DueEffect, IdempotencyKey, SchedulerTick
 from sav.operations import hints, housekeeping
 from sav.operations.hints import Hint
@@ -151,25 +152,39 @@ def test_one_of_two_replicas_leads_and_the_other_takes_over(settings: Settings) 
     assert second.stop(timeout_seconds=10)
 
 
-def test_a_leader_that_has_lost_its_connection_leads_no_more_until_it_has_the_lock_again(
-    settings: Settings,
+def test_a_leader_that_has_lost_the_lock_stops_the_clock_and_campaigns_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if settings.DB_CONNECTION == "sqlite":
-        assert sqlite3.sqlite_version, "a file's lock goes with its process and cannot be lost"
-        return
     lone = Scheduler(settings, poll_seconds=0.05)
-    lone.start()
-    eventually(lambda: lone.leads, "it to lead")
-    with connection():
-        name = f"sav_scheduler:{settings.DB_DATABASE}"[:64]
-        ask = scheduler.database.execute_sql
-        (holder,) = ask("SELECT IS_USED_LOCK(%s)", (name,)).fetchone()
-        ask(f"KILL {holder}")
-        eventually(
-            lambda: ask("SELECT IS_USED_LOCK(%s)", (name,)).fetchone()[0] not in (None, holder), "a new lock"
-        )
-    eventually(lambda: lone.leads, "it to lead again")
-    assert lone.stop(timeout_seconds=10)
+    with capture_logs() as logs:
+        lone.start()
+        eventually(lambda: lone.leads, "it to lead")
+        _take_the_lock_away(settings, monkeypatch)
+        eventually(lambda: [line["event"] for line in logs].count("leading the schedule") == 2, "a comeback")
+        assert lone.stop(timeout_seconds=10)
+    lead, lost, back = [line for line in logs if line["action"] == "lead"]
+    assert (lead["event"], lost["log_level"], back["event"]) == (lead["event"], "warning", lead["event"])
+
+
+def _take_the_lock_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    if settings.DB_CONNECTION == "sqlite":
+        # The kernel takes a file's lock from nobody who lives.
+        answers = iter([False])
+        monkeypatch.setattr(scheduler._FileLeadership, "holds", lambda _: next(answers, True))
+        return
+    name = f"sav_scheduler:{settings.DB_DATABASE}"[:64]
+    (holder,) = database.execute_sql("SELECT IS_USED_LOCK(%s)", (name,)).fetchone()
+    database.execute_sql(f"KILL {holder}")
+
+
+def test_a_file_can_be_the_lock_as_well(settings: Settings, tmp_path: Path) -> None:
+    on_file = settings.model_copy(update={"DB_CONNECTION": "sqlite", "DB_DATABASE": str(tmp_path / "sav")})
+    with scheduler._candidacy(on_file) as second:
+        with scheduler._candidacy(on_file) as first:
+            assert first.take()
+            assert first.holds()
+            assert not second.take()
+        assert second.take()
 
 
 def test_a_tick_that_could_not_be_recorded_is_recorded_by_a_later_look(

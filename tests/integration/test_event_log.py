@@ -28,7 +28,8 @@ def test_places_follow_each_other_without_a_gap_under_concurrent_writers() -> No
 
     internal, published = WRITERS * WRITES_EACH // 2, WRITERS * WRITES_EACH + 1
     sequences = [
-        event.sequence for event in Event.select().where(Event.ticket_id == ticket_id).order_by(Event.sequence)
+        event.sequence
+        for event in Event.select().where(Event.ticket_id == ticket_id).order_by(Event.sequence)
     ]
     assert sequences == list(range(1, internal + published + 1))
     assert published_sequences(ticket_id) == list(range(1, published + 1))
