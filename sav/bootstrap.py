@@ -10,15 +10,16 @@ import falcon
 
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.broker_probe import BrokerProbe, NoBroker
-from sav.actors.effects import declare_actors, effect_table
+from sav.actors.effects import Effect, declare_actors, effect_table
 from sav.actors.embedded_workers import EmbeddedWorkers, LocalDispatch
 from sav.actors.event_exchange import EventExchange
 from sav.actors.event_file import EventFile
+from sav.actors.event_tap import EventTap
 from sav.actors.hint_sender import HintSender
-from sav.actors.middleware import RelayInWorker
+from sav.actors.middleware import BesideWorker, Companion
 from sav.actors.publish_event import Publish
 from sav.actors.relay import Relay
-from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT
 from sav.http.app import create_app
 from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
 from sav.http.desk import Desk
@@ -78,8 +79,8 @@ def worker_broker(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor, and with a relay that lives as long as the worker."""
     broker = rabbitmq_broker(settings)
     dispatch = HintDispatcher(broker, queue_name=effects_queue(settings))
-    broker.add_middleware(RelayInWorker(Relay(dispatch)))
-    declare_actors(broker, effect_table(publish=_publish(settings)), queue_name=effects_queue(settings))
+    broker.add_middleware(BesideWorker(Relay(dispatch), EventTap(settings)))
+    declare_actors(broker, _effects(settings, _publish(settings)), queue_name=effects_queue(settings))
     # What an effect writes may owe effects in its turn.
     hints.listen(HintSender(dispatch))
     return broker
@@ -91,27 +92,34 @@ class Embedded:
     def __init__(self, settings: Settings) -> None:
         publish = _publish(settings)
         self._workers = EmbeddedWorkers(
-            effect_table(publish=publish),
+            _effects(settings, publish),
             threads=settings.WORKER_THREADS,
             accepts=lambda hint: hint.effect != PUBLISH_EVENT or not publish.is_known_to_be_down,
             release=publish.release,
         )
-        self._relay = Relay(LocalDispatch(self._workers))
+        self._companions: list[Companion] = [Relay(LocalDispatch(self._workers))]
+        if settings.SAV_BROKER == "rabbitmq":
+            self._companions.append(EventTap(settings))
 
     def start(self) -> None:
         hints.listen(self._workers.hint)
         self._workers.start()
-        self._relay.start()
+        for companion in self._companions:
+            companion.start()
 
     def stop(self, *, timeout_seconds: float) -> bool:
         """Returns whether everything ended in time; what did not is done after the next start."""
-        relay_ended = self._relay.stop(timeout_seconds=timeout_seconds)
-        return self._workers.stop(timeout_seconds=timeout_seconds) and relay_ended
+        ended = [companion.stop(timeout_seconds=timeout_seconds) for companion in self._companions]
+        return self._workers.stop(timeout_seconds=timeout_seconds) and all(ended)
 
 
 def embedded(settings: Settings) -> Embedded:
     """Does the effects in this process; events go to RabbitMQ, or with the embedded broker into a file."""
     return Embedded(settings)
+
+
+def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
+    return effect_table(publish=publish, number_prefix=settings.TICKET_NUMBER_PREFIX)
 
 
 def _publish(settings: Settings) -> Publish:

@@ -22,12 +22,12 @@ _PAGE = """\
 # Events
 
 What the service tells others, and what it understands of them. This page and
-[asyncapi.json](asyncapi.json), the same as an AsyncAPI 3 document with JSON Schemas, are written from the code
-by `sav docs`; do not edit them.
+[asyncapi.json](asyncapi.json), the same as an AsyncAPI 3 document with JSON Schemas, are written from the
+code by `sav docs`; do not edit them.
 
-Every message is one JSON object in UTF-8. Events are published, persistent and confirmed by the broker, to the
-durable topic exchange `RABBITMQ_EXCHANGE` (`{exchange}`); the routing key is the event's name. Bind a queue of your
-own to it, with the names that you want, or with `ticket.#`.
+Every message is one JSON object in UTF-8. Events are published, persistent and confirmed by the broker, to
+the durable topic exchange `RABBITMQ_EXCHANGE` (`{exchange}`); the routing key is the event's name. Bind a
+queue of your own to it, with the names that you want, or with `ticket.#`.
 
 ## The envelope
 
@@ -36,8 +36,9 @@ own to it, with the names that you want, or with `ticket.#`.
 {example}
 ```
 
-The AMQP properties repeat what routing needs: `message_id` is the `id`, `type` the event's name, and the header
-`request_id` the request, if there was one. No event carries a message's text, an internal note or a token.
+The AMQP properties repeat what routing needs: `message_id` is the `id`, `type` the event's name, and the
+header `request_id` the request, if there was one. No event carries a message's text, an internal note or a
+token.
 
 ## Published
 
@@ -49,51 +50,53 @@ Beyond these:
 {published}
 ## Consuming them
 
-- **Repetitions.** An event may come more than once, after a crash of ours, of the broker or of yours, or because
-  somebody has replayed it. Every copy has the same `id`: keep the ids that you have handled, in the transaction in
-  which you handle them, and acknowledge afterwards.
-- **Order.** The events of one ticket are published in the order of their `sequence`, without a gap. Nothing is
-  promised between tickets. Whoever consumes with several threads, or lets messages be redelivered, may still see them
-  out of order: keep the highest `sequence` of each ticket, and ignore what lies below it if only the last state counts.
-- **Gaps.** A `sequence` that is missing was not delivered to you: your queue was not bound yet, or lost it. Read the
-  ticket over HTTP, or ask for a replay.
-- **Change.** Within one `version` fields and events may be added; ignore what you do not know. Whatever would break a
-  consumer comes with a new `version`.
-- **A queue of your own.** Make it durable, and give it a dead-letter exchange: a message that you cannot use must not
-  come back for ever.
+- **Repetitions.** An event may come more than once, after a crash of ours, of the broker or of yours, or
+  because somebody has replayed it. Every copy has the same `id`: keep the ids that you have handled, in the
+  transaction in which you handle them, and acknowledge afterwards.
+- **Order.** The events of one ticket are published in the order of their `sequence`, without a gap. Nothing
+  is promised between tickets. Whoever consumes with several threads, or lets messages be redelivered, may
+  still see them out of order: keep the highest `sequence` of each ticket, and ignore what lies below it if
+  only the last state counts.
+- **Gaps.** A `sequence` that is missing was not delivered to you: your queue was not bound yet, or lost it.
+  Read the ticket over HTTP, or ask for a replay.
+- **Change.** Within one `version` fields and events may be added; ignore what you do not know. Whatever
+  would break a consumer comes with a new `version`.
+- **A queue of your own.** Make it durable, and give it a dead-letter exchange: a message that you cannot
+  use must not come back for ever.
 
 ## Consumed
 
-From the queue `RABBITMQ_QUEUE` (`{queue}`), bound by these names to `RABBITMQ_EXCHANGE` and to every exchange of
-`RABBITMQ_CONSUME_EXCHANGES`. A message is written down together with what is to be done about it, and only then
-acknowledged.
+From the queue `RABBITMQ_QUEUE` (`{queue}`), bound by these names to `RABBITMQ_EXCHANGE` and to every
+exchange of `RABBITMQ_CONSUME_EXCHANGES`. A message is written down together with what is to be done about
+it, and only then acknowledged.
 
 {foreign_envelope}
-Any number of copies of an event have one effect. Copies have the same `id`, else the same AMQP `message_id`, else
-equal bodies. Fields that are not listed here are ignored.
+Any number of copies of an event have one effect. Copies have the same `id`, else the same AMQP
+`message_id`, else equal bodies. Fields that are not listed here are ignored.
 
 {consumed}
 ## Dead letters
 
-What is no JSON, no envelope, longer than {longest:,} bytes, an unknown event, or lacks what it needs lands in the queue
-`<RABBITMQ_QUEUE>.dead` (`{queue}.dead`) with its reason in the header `x-sav-reason`, and holds up nothing. An event
-that was understood, but whose effect has failed too often, stays in the database as a *failed effect*.
+What is no JSON, no envelope, longer than {longest:,} bytes, an unknown event, or lacks what it needs lands
+in the queue `<RABBITMQ_QUEUE>.dead` (`{queue}.dead`) with its reason in the header `x-sav-reason`, and
+holds up nothing. An event that was understood, but whose effect has failed too often, stays in the database
+as a *failed effect*.
 
 ```bash
-scripts/dead_letters list                                   # what is there, and why; takes nothing away
-scripts/dead_letters show 3f2a9c1b7d60 --body               # one of them with what it says, which may be personal
+scripts/dead_letters list                       # what is there, and why; takes nothing away
+scripts/dead_letters show 3f2a9c1b7d60 --body   # one of them, with what it says: that may be personal
 scripts/dead_letters replay --reason-contains "unknown event" --dry-run
-scripts/dead_letters replay --reason-contains "unknown event"   # back into the queue, after a release that knows it
-scripts/dead_letters discard --id 3f2a9c1b7d60              # for ever; asks first, unless --yes
+scripts/dead_letters replay --reason-contains "unknown event"   # after a release that knows the event
+scripts/dead_letters discard --id 3f2a9c1b7d60  # for ever; asks first, unless --yes
 
-scripts/dead_letters effects list                           # the failed effects
-scripts/dead_letters effects show 17                        # what it is about
+scripts/dead_letters effects list               # the failed effects
+scripts/dead_letters effects show 17            # what it is about
 scripts/dead_letters effects retry --effect handle_received_event
 scripts/dead_letters effects discard --id 17
 ```
 
-A message leaves the dead letters only after the broker has confirmed it elsewhere. If the command is killed in between,
-it is in both places; run the command again: what was handled once stays handled once.
+A message leaves the dead letters only after the broker has confirmed it elsewhere. If the command is killed
+in between, it is in both places; run the command again: what was handled once stays handled once.
 
 ## Replay
 
@@ -107,10 +110,10 @@ scripts/replay_events --from 2026-01-01T00:00:00Z --to 2026-01-08T00:00:00Z --qu
 scripts/replay_events --event ticket.created --event ticket.closed --exchange archive --rate 200
 ```
 
-Name a queue whenever one consumer alone has lost something. Copies carry the header `x-sav-replayed`. A replay that is
-broken off goes on where it was when the same command is given again; after `kill -9` it repeats the last
-second at most.
-Events that wait for their first publication are left out: they come by themselves, in their order.
+Name a queue whenever one consumer alone has lost something. Copies carry the header `x-sav-replayed`. A
+replay that is broken off goes on where it was when the same command is given again; after `kill -9` it
+repeats the last second at most. Events that wait for their first publication are left out: they come by
+themselves, in their order.
 """
 
 

@@ -16,8 +16,8 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
+from sav.domain.effects import HOUSEKEEPING
 from sav.models.database import connection, database
-from sav.operations.housekeeping import HOUSEKEEPING
 from sav.operations.record_tick import order_tick, record_tick
 from sav.settings import Settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sav.domain.ticket_lifecycle import Priority
@@ -39,7 +39,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Settings(BaseSettings):
     """The service's settings; built once, at start, by `load_settings`."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     APP_NAME: Text = Field("sav-service", description="The name the service reports in `/health` and logs.")
     APP_ENV: Literal["local", "test", "staging", "production"] = Field(
@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     WORKER_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(
         4, description="Threads of each worker process; with the embedded broker, of the one process."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        # An empty variable says nothing, except that there is no password.
+        return {name: value for name, value in values.items() if value != "" or name.endswith("_PASSWORD")}
 
     @field_validator("RABBITMQ_CONSUME_EXCHANGES", mode="before")
     @classmethod

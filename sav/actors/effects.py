@@ -2,23 +2,33 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import dramatiq
 
+from sav.actors.desk_effects import do_desk_effects
+from sav.actors.handle_received_event import handle_received_event
 from sav.actors.publish_event import Publish, publish_ticket_events
-from sav.domain.subscriptions import PUBLISH_EVENT
-from sav.operations.housekeeping import HOUSEKEEPING, keep_house
+from sav.domain.effects import HANDLE_RECEIVED_EVENT, HOUSEKEEPING, PUBLISH_EVENT
+from sav.operations.effect_claims import Claim
+from sav.operations.housekeeping import keep_house
 
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
 
 
-def effect_table(*, publish: Publish) -> dict[str, Effect]:
+def effect_table(*, publish: Publish, number_prefix: str) -> dict[str, Effect]:
     """Every effect by its name; `publish` is where events go."""
+    handle = partial(handle_received_event, number_prefix=number_prefix)
     return {
         PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=publish),
-        HOUSEKEEPING: lambda _: keep_house(now=datetime.now(UTC)),
+        HANDLE_RECEIVED_EVENT: lambda _: do_desk_effects(HANDLE_RECEIVED_EVENT, handle),
+        HOUSEKEEPING: lambda _: do_desk_effects(HOUSEKEEPING, _keep_house),
     }
+
+
+def _keep_house(claim: Claim) -> None:
+    keep_house(claim, now=datetime.now(UTC))
 
 
 def declare_actors(broker: dramatiq.Broker, effects: Mapping[str, Effect], *, queue_name: str) -> None:

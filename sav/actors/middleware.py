@@ -1,12 +1,11 @@
 """What happens around each message in a worker process."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import dramatiq
 import structlog
 from dramatiq.middleware import Middleware, Retries, SkipMessage
 
-from sav.actors.relay import Relay
 from sav.models.database import DatabaseUnavailable, drop_connection, ensure_connection
 
 log = structlog.get_logger(__name__)
@@ -70,14 +69,24 @@ class LogContext(Middleware):
         structlog.contextvars.clear_contextvars()
 
 
-class RelayInWorker(Middleware):
-    """A relay beside the threads of each worker process; any number of them share the work."""
+class Companion(Protocol):
+    """A thread of its own, which shares the work with those of other processes."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def start(self) -> None: ...
+
+    def stop(self, *, timeout_seconds: float = ...) -> bool: ...
+
+
+class BesideWorker(Middleware):
+    """What runs beside the threads of each worker process, for as long as they do."""
+
+    def __init__(self, *companions: Companion) -> None:
+        self._companions = companions
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self._relay.start()
+        for companion in self._companions:
+            companion.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self._relay.stop()
+        for companion in self._companions:
+            companion.stop()

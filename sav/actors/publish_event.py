@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import structlog
 
+from sav.domain.effects import PUBLISH_EVENT, RETRY_POLICIES
 from sav.operations.due_effects import (
     LEASE,
     Publication,
@@ -18,9 +19,6 @@ from sav.operations.due_effects import (
 
 LEASE_MARGIN = timedelta(seconds=5)
 """How long before the end of its lease a publisher stops: clocks differ, and a publish takes time."""
-FIRST_POSTPONEMENT_SECONDS = 0.5
-LONGEST_POSTPONEMENT_SECONDS = 5.0
-"""Publishing is never given up; this bounds how late the broker's return is noticed."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,19 +80,12 @@ def _publish_in_order(
 def _postpone(publications: Sequence[Publication], *, owner: str, error: Exception) -> None:
     """Gives back the event that failed and all behind it: none may overtake it."""
     tries = publications[0].tries
-    until = datetime.now(UTC) + postponement(tries)
+    until = datetime.now(UTC) + RETRY_POLICIES[PUBLISH_EVENT].pause(tries)
     reason = f"{type(error).__name__}: {error}"
     postpone_effects(token_ids=_tokens(publications), owner=owner, until=until, error=reason)
     log.warning(
         "publishing is postponed", action="publish_event", reason=type(error).__name__, tries=tries + 1
     )
-
-
-def postponement(tries: int) -> timedelta:
-    """How long an event waits that has failed `tries` times before: twice as long each time, up to a cap."""
-    # The exponent is capped as well: nothing is known about how long an outage lasts.
-    seconds = FIRST_POSTPONEMENT_SECONDS * 2 ** min(tries, 10)
-    return timedelta(seconds=min(LONGEST_POSTPONEMENT_SECONDS, seconds))
 
 
 def _tokens(publications: Sequence[Publication]) -> list[int]:

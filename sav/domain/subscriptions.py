@@ -1,8 +1,7 @@
 """Which side effects each fact owes. A fact without any still has its line, so that nobody forgets one."""
 
 from sav.domain import events
-
-PUBLISH_EVENT = "publish_event"
+from sav.domain.effects import PUBLISH_EVENT
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.TicketCreated.name: (PUBLISH_EVENT,),

@@ -30,13 +30,22 @@ _HEADERS: Json = {
         "schema": {"type": "string", "const": "true"},
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+    "Cache-Control": {"description": "Whether it may be kept, and by whom.", "schema": {"type": "string"}},
+    "Vary": {"description": "It depends on who asks.", "schema": {"type": "string"}},
+    "X-Content-Type-Options": {
+        "description": "`nosniff`: it is what its content type says.",
+        "schema": {"type": "string"},
+    },
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
 }
 _REQUEST_HEADERS: Json = {
-    "X-Request-ID": ("An id to follow this request by: printable, up to 128 characters.", {"maxLength": 128}),
+    "X-Request-ID": (
+        "An id to follow this request by: printable, up to 128 characters. Another one is replaced.",
+        {},
+    ),
     "Idempotency-Key": (
         "The same key gets the first answer again, for 24 hours.",
-        {"minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+        {"minLength": 1, "maxLength": 255},
     ),
     "If-Match": ("Change only this revision, as its ETag says; else 412.", {}),
     "If-None-Match": ("Answer 304 when this is still the revision.", {}),
@@ -214,6 +223,10 @@ def _query_parameters(query: type[Query]) -> Iterator[Json]:
         schema = {key: value for key, value in schema.items() if key not in ("title", "description")}
         if schema.get("default", "") in (None, []):
             del schema["default"]
+        if {"type": "null"} in schema.get("anyOf", ()):
+            # No parameter can be null; it is just not given.
+            kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
+            schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
         text = query.model_fields[name].description
         yield {
             "name": name,
@@ -289,4 +302,6 @@ def _response_headers(status: int, description: Description) -> Json:
 
 
 def _named(*names: str) -> Json:
-    return {name: _HEADERS[name] for name in ("X-Request-ID", *names)}
+    """These headers, and those that every answer has."""
+    always = ("X-Request-ID", "Cache-Control", "Vary", "X-Content-Type-Options")
+    return {name: _HEADERS[name] for name in (*always, *names)}

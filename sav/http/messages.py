@@ -142,6 +142,8 @@ class AllRead:
         Description(
             summary="Mark all messages that you can see as read",
             callers="authenticated",
+            body=payloads.NothingBody,
+            body_optional=True,
             answer=documents.Done,
         )
     )
@@ -156,7 +158,15 @@ class MessageRead:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    @responder(Description(summary="Mark a message as read", callers="authenticated", answer=documents.Done))
+    @responder(
+        Description(
+            summary="Mark a message as read",
+            callers="authenticated",
+            body=payloads.NothingBody,
+            body_optional=True,
+            answer=documents.Done,
+        )
+    )
     def on_post(self, call: Call) -> Reply:
         mark_read(occasion=call.occasion, **call.ids)
         return Reply(document={"message": "The message is marked as read."})

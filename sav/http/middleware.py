@@ -45,9 +45,13 @@ class AccessLog:
 
 
 class SafeHeaders:
-    """What tells browsers to take an answer for what it is."""
+    """What tells browsers and caches to take an answer for what it is."""
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool
     ) -> None:
         resp.set_header("X-Content-Type-Options", "nosniff")
+        if resp.get_header("Cache-Control") is None:
+            # Every answer, an error too, depends on who asks.
+            resp.set_header("Cache-Control", "private, no-cache")
+            resp.set_header("Vary", "Authorization")

@@ -12,11 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationInfo,
     field_validator,
 )
-from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
+from pydantic.json_schema import WithJsonSchema
 
 from sav.domain.ticket_lifecycle import Priority, Source, Status
 from sav.http.requests import LARGEST_ID, repeatable
@@ -59,6 +60,14 @@ def _depth(value: Any) -> int:
     return depth
 
 
+def _whole(value: Any) -> Any:
+    # JSON has one kind of number: 2.0 is 2.
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+Whole = BeforeValidator(_whole)
+
+
 def _distinct(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
@@ -82,7 +91,7 @@ Category = Annotated[Line, Field(max_length=100)]
 Tag = Annotated[Line, Field(max_length=50)]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_distinct)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_small_metadata)]
-UserId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+UserId = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
 Name = Annotated[Line, Field(max_length=255)]
 Email = Annotated[
     str,
@@ -166,10 +175,14 @@ class CloseBody(Body):
     reason: Annotated[Line, Field(max_length=500)] | None = None
 
 
+class NothingBody(Body):
+    """Nothing needs to be said."""
+
+
 class SatisfactionBody(Body):
     """How the owner rates the help, from 1 to 5."""
 
-    rating: Annotated[int, Field(ge=1, le=5)]
+    rating: Annotated[int, Field(ge=1, le=5), Whole]
     comment: Annotated[LongText, Field(max_length=5_000)] | None = None
 
 
@@ -192,7 +205,7 @@ class AgentBody(Body):
     name: Name | None = NOT_GIVEN
     email: Email | None = NOT_GIVEN
     active: bool = NOT_GIVEN
-    capacity: Annotated[int, Field(ge=0, le=10_000)] = NOT_GIVEN
+    capacity: Annotated[int, Field(ge=0, le=10_000), Whole] = NOT_GIVEN
     categories: Annotated[list[Category], Field(max_length=50)] = NOT_GIVEN
 
 
@@ -215,22 +228,21 @@ def _number(value: Any) -> Any:
     return value
 
 
-Number = Annotated[int, BeforeValidator(_number)]
-RowId = Annotated[Number, Field(ge=1, le=LARGEST_ID)]
+Number = BeforeValidator(_number)
+RowId = Annotated[int, Field(ge=1, le=LARGEST_ID), Number]
 
 
 class ListQuery(Query):
     """Which part of a list."""
 
-    per_page: Annotated[Number, Field(ge=1, le=100, description="Rows a page.")] = 25
-    cursor: Annotated[
-        Annotated[str, Field(min_length=1, max_length=500)] | SkipJsonSchema[None],
-        Field(description="From `meta.next_cursor`."),
-    ] = None
-    page: Annotated[
-        Number, Field(ge=1, le=10_000, description="From 1, up to the 10,000th row; not with `cursor`.")
-    ] = 1
-    include_total: Annotated[bool, Field(description="Count all rows into `meta.total`.")] = False
+    per_page: Annotated[int, Field(ge=1, le=100), Number] = Field(25, description="Rows a page.")
+    cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        None, description="From `meta.next_cursor`."
+    )
+    page: Annotated[int, Field(ge=1, le=10_000), Number] = Field(
+        1, description="From 1, up to the 10,000th row; not with `cursor`."
+    )
+    include_total: bool = Field(False, description="Count all rows into `meta.total`.")
 
     @field_validator("page")
     @classmethod
@@ -277,6 +289,26 @@ Until = Annotated[AwareDatetime, BeforeValidator(_until), AfterValidator(_in_utc
 Repeatable = BeforeValidator(repeatable)
 
 
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+
+
+def _assignee(value: Any) -> Any:
+    if value in ("me", "none"):
+        return value
+    if not isinstance(value, str) or not _ID.fullmatch(value) or int(value) > LARGEST_ID:
+        raise ValueError("must be an agent's id, `me` or `none`")
+    return int(value)
+
+
+Assignee = Annotated[
+    int | Literal["me", "none"],
+    PlainValidator(_assignee),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": LARGEST_ID}, {"enum": ["me", "none"]}]}
+    ),
+]
+
+
 class TicketListQuery(ListQuery):
     """Which tickets, and in which order. Repeated parameters mean "one of these"."""
 
@@ -285,15 +317,12 @@ class TicketListQuery(ListQuery):
     category: Annotated[list[Category], Repeatable, Field(max_length=20)] = []
     source: Annotated[list[Source], Repeatable, Field(max_length=4)] = []
     tag: Annotated[list[Tag], Repeatable, Field(max_length=20)] = []
-    assigned_to: Annotated[
-        RowId | Literal["me", "none"] | SkipJsonSchema[None], Field(description="An id, `me` or `none`.")
-    ] = None
-    user_id: Annotated[RowId | SkipJsonSchema[None], Field(description="The owner; for staff.")] = None
-    created_from: Since | SkipJsonSchema[None] = None
-    created_to: Until | SkipJsonSchema[None] = None
-    updated_from: Since | SkipJsonSchema[None] = None
-    q: Annotated[
-        Annotated[Line, Field(max_length=200)] | SkipJsonSchema[None],
-        Field(description="Words that the subject or the description contains."),
-    ] = None
+    assigned_to: Assignee | None = Field(None, description="An id, `me` or `none`.")
+    user_id: RowId | None = Field(None, description="The owner; for staff.")
+    created_from: Since | None = None
+    created_to: Until | None = None
+    updated_from: Since | None = None
+    q: Annotated[Line, Field(max_length=200)] | None = Field(
+        None, description="Words that the subject or the description contains."
+    )
     sort: Order = "-created_at"

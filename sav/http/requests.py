@@ -1,6 +1,7 @@
 """What callers send, taken apart: path ids, query, body, conditions. Nothing unknown is ever ignored."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -20,11 +21,12 @@ LARGEST_ID = 2**63 - 1
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 _ID = re.compile(r"[1-9][0-9]{0,18}")
-_ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
+_ETAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+_ETAGS = re.compile(rf"\s*{_ETAG.pattern}(?:\s*,\s*{_ETAG.pattern})*\s*")
 
 
 class BadBody(SavError):
-    """The body is not valid JSON in UTF-8."""
+    """The body is not valid JSON in UTF-8, names a field twice, or has an integer beyond 64 bits."""
 
     code = "malformed_body"
 
@@ -86,7 +88,9 @@ def parse_body(body: bytes, model: type[Model]) -> Model:
     """The JSON body as `model`; raises `BadBody`, or `Invalid` with every wrong or unknown field."""
     try:
         content = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError):
+        # What orjson lets pass: one name twice, of which it keeps the last, and integers that it rounds.
+        json.loads(body, object_pairs_hook=_without_duplicates, parse_int=_exact_integer)
+    except (ValueError, RecursionError):
         raise BadBody from None
     try:
         return model.model_validate(content)
@@ -94,12 +98,22 @@ def parse_body(body: bytes, model: type[Model]) -> Model:
         raise Invalid(fields=_field_errors(error.errors(), "This field is not known.")) from None
 
 
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
+
+
+def _exact_integer(digits: str) -> None:
+    if not -(2**63) <= int(digits) < 2**64:
+        raise ValueError
+
+
 def expected_versions(req: falcon.Request) -> frozenset[int] | None:
     """The versions that If-Match accepts; None when it accepts all."""
     header = req.get_header("If-Match")
     if header is None or header.strip() == "*":
         return None
-    tags = [tag for weak, tag in _ETAG.findall(header) if not weak]
+    tags = [tag for weak, tag in _etags(header) if not weak]
     # An ETag is "version.reads": being read by the other side is no reason to refuse a change.
     versions = (tag.partition(".")[0] for tag in tags)
     return frozenset(int(version) for version in versions if _ID.fullmatch(version))
@@ -110,7 +124,12 @@ def is_known_to_caller(req: falcon.Request, revision: str) -> bool:
     header = req.get_header("If-None-Match")
     if header is None:
         return False
-    return header.strip() == "*" or revision in {tag for _, tag in _ETAG.findall(header)}
+    return header.strip() == "*" or revision in {tag for _, tag in _etags(header)}
+
+
+def _etags(header: str) -> list[tuple[str, str]]:
+    """Each ETag of a list, with `W/` when it is weak; none at all of what is no list of them."""
+    return _ETAG.findall(header) if _ETAGS.fullmatch(header) else []
 
 
 def idempotency_key(req: falcon.Request) -> str | None:
@@ -143,7 +162,15 @@ def _field_error(problem: ErrorDetails, unknown: str) -> FieldError:
     code = {"value_error": "invalid_value", "assertion_error": "invalid_value"}.get(
         problem["type"], problem["type"]
     )
-    return FieldError(field, code, problem["msg"].removeprefix("Value error, "))
+    message = _MESSAGES.get(problem["type"], problem["msg"])
+    return FieldError(field, code, message.removeprefix("Value error, "))
+
+
+# Where pydantic would speak of Python.
+_MESSAGES = {
+    "model_type": "The body must be a JSON object.",
+    "dict_type": "Input should be a JSON object",
+}
 
 
 def repeatable(value: Any) -> Any:

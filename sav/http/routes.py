@@ -218,9 +218,6 @@ def _parsed_body(description: Description, body: bytes) -> Body | None:
 
 def _write(req: falcon.Request, resp: falcon.Response, reply: Reply) -> None:
     resp.set_headers(reply.headers)
-    # Every answer depends on who asks.
-    resp.set_header("Cache-Control", "private, no-cache")
-    resp.set_header("Vary", "Authorization")
     if req.method == "GET" and reply.revision and is_known_to_caller(req, reply.revision):
         resp.status = 304
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +21,8 @@ R = TypeVar("R")
 M = TypeVar("M", bound=peewee.Model)
 
 CONNECT_TIMEOUT_SECONDS = 2
+HANDSHAKE_TIMEOUT_SECONDS = 3
+"""How long the server may take to greet a new connection, or to say that an old one still works."""
 STATEMENT_TIMEOUT_SECONDS = 15
 """How long one statement may take before the connection is given up."""
 LOCK_WAIT_TIMEOUT_SECONDS = 5
@@ -53,19 +55,30 @@ class NestedTransaction(Exception):
 
 
 class _MySQL(peewee.MySQLDatabase):
+    def __init__(self, name: str, *, statement_timeout_seconds: int, **options: Any) -> None:
+        super().__init__(name, read_timeout=HANDSHAKE_TIMEOUT_SECONDS, **options)
+        self._statement_timeout_seconds = statement_timeout_seconds
+        # Peewee holds its lock while a thread connects: before a silent server all threads would queue up,
+        # those with a connection too. It guards nothing here, where each thread has a state of its own.
+        self._lock = nullcontext()
+
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]
         with connection.cursor() as cursor:
             for statement in _SESSION:
                 cursor.execute(statement)
+        connection._read_timeout = self._statement_timeout_seconds
         return connection
 
     def is_alive(self) -> bool:
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        connection._read_timeout = HANDSHAKE_TIMEOUT_SECONDS
         try:
             # A silent reconnect would hand out a connection without its session settings.
-            self.connection().ping(reconnect=False)  # type: ignore[no-untyped-call]
+            connection.ping(reconnect=False)
         except Exception:
             return False
+        connection._read_timeout = self._statement_timeout_seconds
         return True
 
 
@@ -93,8 +106,8 @@ def mysql_database(
         charset="utf8mb4",
         collation="utf8mb4_unicode_ci",
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=statement_timeout_seconds,
         write_timeout=statement_timeout_seconds,
+        statement_timeout_seconds=statement_timeout_seconds,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT
 from sav.models.database import for_update, retry_deadlocks, transaction
 from sav.models.tables import DueEffect, Event
 from sav.operations.hints import Hint
@@ -121,15 +121,6 @@ def return_hints(*, hints: Sequence[Hint], due_at: datetime, now: datetime) -> N
                 # Somebody may have come by without a hint and be at work.
                 DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
             ).execute()
-
-
-def lock_effects(*, effect: str, ticket_id: int) -> list[int]:
-    """The ids of the tokens of an effect, locked until the caller's transaction ends.
-
-    Leaves out those that somebody else has locked, who is doing the effect at this moment.
-    """
-    query = DueEffect.select(DueEffect.id).where(DueEffect.ticket_id == ticket_id, DueEffect.effect == effect)
-    return [token.id for token in for_update(query, skip_locked=True)]
 
 
 def _owed_publications(ticket_id: int) -> list[DueEffect]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from sav.domain.retries import RETRY_POLICIES, RetryPolicy
+from sav.domain.effects import RETRY_POLICIES, RetryPolicy
 from sav.models.database import for_update, retry_deadlocks, transaction
 from sav.models.tables import DueEffect
 from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE

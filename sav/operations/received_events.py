@@ -4,7 +4,7 @@ from datetime import datetime
 
 import peewee
 
-from sav.domain.retries import HANDLE_RECEIVED_EVENT
+from sav.domain.effects import HANDLE_RECEIVED_EVENT
 from sav.models.database import database, is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import DueEffect, ReceivedEvent
 from sav.operations import hints

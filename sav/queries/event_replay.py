@@ -9,7 +9,7 @@ from typing import Any
 
 import peewee
 
-from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT
 from sav.models.tables import DueEffect, Event
 
 PLACES_A_BATCH = 1000
@@ -81,8 +81,8 @@ def _batch(wanted: Wanted, *, after: int, until: int) -> list[PublishedEvent]:
 
 
 def _place(wanted: Wanted) -> peewee.Field:
-    # Within a ticket both rise together, because whoever writes events holds the ticket's row. Each is read by
-    # the key that finds the events: a ticket's sequence, or the whole log's id.
+    # Within a ticket both rise together, for whoever writes events holds the ticket's row. The log is read
+    # by the key that finds the events: a ticket's sequence, or the id.
     return Event.id if wanted.ticket_id is None else Event.sequence
 
 

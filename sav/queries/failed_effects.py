@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sav.domain.retries import HANDLE_RECEIVED_EVENT
+from sav.domain.effects import HANDLE_RECEIVED_EVENT
 from sav.models.tables import DueEffect, Event, ReceivedEvent
 
 DESK = 0

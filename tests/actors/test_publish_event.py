@@ -8,11 +8,8 @@ from uuid import uuid4
 import pytest
 
 from sav.actors.event_file import EventFile
-from sav.actors.publish_event import (
-    LONGEST_POSTPONEMENT_SECONDS,
-    postponement,
-    publish_ticket_events,
-)
+from sav.actors.publish_event import publish_ticket_events
+from sav.domain.effects import PUBLISH_EVENT, RETRY_POLICIES
 from sav.models.tables import DueEffect
 from sav.operations.due_effects import LEASE, Publication, claim_publications
 from tests.actors.owed import Listener, add_message, new_ticket, owed, published_sequences
@@ -86,7 +83,7 @@ def test_after_a_failure_nothing_overtakes_and_what_was_confirmed_is_not_repeate
         (place, 1, "ConnectionError: no broker") for place in (3, 4, 5)
     ]
     assert all(token.lease_owner is None for token in left)
-    latest = datetime.now(UTC) + timedelta(seconds=LONGEST_POSTPONEMENT_SECONDS)
+    latest = datetime.now(UTC) + RETRY_POLICIES[PUBLISH_EVENT].longest
     assert all(token.due_at <= latest for token in left)
 
     listener.fail_at = None
@@ -95,8 +92,10 @@ def test_after_a_failure_nothing_overtakes_and_what_was_confirmed_is_not_repeate
 
 
 def test_a_postponement_grows_up_to_its_cap_however_long_the_outage() -> None:
-    waits = [postponement(tries).total_seconds() for tries in (0, 1, 2, 3, 4, 100_000)]
+    policy = RETRY_POLICIES[PUBLISH_EVENT]
+    waits = [policy.pause(tries).total_seconds() for tries in (0, 1, 2, 3, 4, 100_000)]
     assert waits == [0.5, 1, 2, 4, 5, 5]
+    assert not policy.is_exhausted(100_000)
 
 
 def test_a_publisher_stops_when_its_lease_runs_out_under_its_hands(monkeypatch: pytest.MonkeyPatch) -> None:

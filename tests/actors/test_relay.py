@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sav.actors.relay import RETURNED_HINTS_WAIT, DispatchFailed, NotNow, Relay
-from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT
 from sav.models.database import database
 from sav.operations import due_effects
 from sav.operations.hints import Hint

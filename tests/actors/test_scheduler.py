@@ -7,11 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from sav import scheduler
+from sav.actors.desk_effects import do_desk_effects
+from sav.domain.effects import HOUSEKEEPING
 from sav.models.database import database
 from sav.models.tables import DueEffect, IdempotencyKey, SchedulerTick
 from sav.operations import hints, housekeeping
+from sav.operations.effect_claims import claim_effects
 from sav.operations.hints import Hint
-from sav.operations.housekeeping import HOUSEKEEPING, keep_house
+from sav.operations.housekeeping import keep_house
 from sav.operations.idempotency import LIFETIME
 from sav.operations.record_tick import order_tick, record_tick
 from sav.scheduler import TICKS, Scheduler, Tick, UnknownJob, record_due_ticks, tick_now
@@ -86,10 +89,14 @@ def test_a_tick_by_hand_is_due_whatever_the_clock_has_said() -> None:
         tick_now("sweep-the-floor")
 
 
+def keep_house_if_due() -> None:
+    do_desk_effects(HOUSEKEEPING, lambda claim: keep_house(claim, now=NOW))
+
+
 def test_housekeeping_deletes_what_is_too_old_and_its_token() -> None:
     keys(LIFETIME + SECOND, LIFETIME, LIFETIME - SECOND, timedelta())
     order_tick(job=HOUSEKEEPING, now=NOW)
-    keep_house(now=NOW)
+    keep_house_if_due()
     assert [key.key_hash for key in IdempotencyKey.select().order_by(IdempotencyKey.key_hash)] == [
         f"{number:064}" for number in (2, 3)
     ]
@@ -98,7 +105,7 @@ def test_housekeeping_deletes_what_is_too_old_and_its_token() -> None:
 
 def test_housekeeping_without_a_token_does_nothing() -> None:
     keys(LIFETIME + SECOND)
-    keep_house(now=NOW)
+    keep_house_if_due()
     assert IdempotencyKey.select().count() == 1
 
 
@@ -106,13 +113,14 @@ def test_housekeeping_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 3)
     keys(*[LIFETIME + SECOND] * 7)
     order_tick(job=HOUSEKEEPING, now=NOW)
-    assert housekeeping._delete_expired_keys(now=NOW) == 3
-    assert len(due_slots()) == 1, "the token goes with the last batch"
-    keep_house(now=NOW)
+    [claim] = claim_effects(effect=HOUSEKEEPING, owner="me", now=NOW, limit=1)
+    assert not housekeeping._delete_expired_keys(claim, now=NOW)
+    assert (IdempotencyKey.select().count(), len(due_slots())) == (4, 1), "the token goes with the last batch"
+    keep_house(claim, now=NOW)
     assert (IdempotencyKey.select().count(), due_slots()) == (0, [])
 
 
-def test_a_duplicated_tick_is_done_once_by_workers_that_follow_it_together(
+def test_ticks_that_were_duplicated_are_followed_by_any_number_of_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 2)
@@ -120,17 +128,8 @@ def test_a_duplicated_tick_is_done_once_by_workers_that_follow_it_together(
     record_tick(job=HOUSEKEEPING, slot=7, now=NOW)
     record_tick(job=HOUSEKEEPING, slot=7, now=NOW)
     order_tick(job=HOUSEKEEPING, now=NOW)
-    deleted: list[int] = []
-    delete = housekeeping._delete_expired_keys
-
-    def count(*, now: datetime) -> int:
-        deleted.append(delete(now=now))
-        return deleted[-1]
-
-    monkeypatch.setattr(housekeeping, "_delete_expired_keys", count)
-    at_the_same_time(*[lambda: keep_house(now=NOW)] * 4)
-    keep_house(now=NOW)
-    assert sum(deleted) == 9
+    assert len(due_slots()) == 2
+    at_the_same_time(*[keep_house_if_due] * 4)
     assert (IdempotencyKey.select().count(), due_slots()) == (0, [])
 
 

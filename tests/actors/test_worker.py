@@ -15,6 +15,7 @@ from sav import bootstrap
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.effects import effect_table
 from sav.actors.middleware import DatabaseConnection
+from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
 from sav.domain.subscriptions import SUBSCRIPTIONS
 from sav.models import database
 from sav.operations import hints
@@ -39,7 +40,8 @@ def running(broker: dramatiq.Broker, *, threads: int = 4) -> Iterator[None]:
 
 def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
     named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | set(TICKS)
-    assert effect_table(publish=Listener()).keys() == named
+    table = effect_table(publish=Listener(), number_prefix="TICKET")
+    assert table.keys() == named | {HANDLE_RECEIVED_EVENT} == RETRY_POLICIES.keys()
 
 
 def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscriber: Subscriber) -> None:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from sav.domain.subscriptions import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT
 from sav.models.tables import DueEffect
 from sav.operations.due_effects import (
     LAST_ERROR_LENGTH,

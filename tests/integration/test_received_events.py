@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from sav.actors import handle_received_event
+from sav.actors.desk_effects import do_desk_effects
 from sav.actors.foreign_envelope import parse_foreign_event
-from sav.actors.handle_received_event import handle_received_events
-from sav.domain.retries import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
+from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
 from sav.models.tables import DueEffect, Event, Message, ReceivedEvent, Ticket, TicketNumberSequence
 from sav.operations.received_events import receive_event
 from sav.operations.settle_ticket import close_ticket, resolve_ticket
@@ -34,7 +34,10 @@ def receive(event: str, data: dict[str, Any], *, event_id: str | None = None) ->
 
 
 def handle() -> None:
-    handle_received_events(number_prefix="TICKET")
+    do_desk_effects(
+        HANDLE_RECEIVED_EVENT,
+        lambda claim: handle_received_event.handle_received_event(claim, number_prefix="TICKET"),
+    )
 
 
 def owed() -> int:

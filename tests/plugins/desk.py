@@ -38,6 +38,7 @@ TABLES = (
     tables.IdempotencyKey,
     tables.ReceivedEvent,
     tables.OrderIssueTicket,
+    tables.SchedulerTick,
 )
 
 

@@ -1,8 +1,10 @@
 """A cable between a client and a server, for tests that pull it out."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +29,7 @@ class Cable:
         self._flowing = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
+        self._cuts = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -57,6 +60,7 @@ class Cable:
         asyncio.run_coroutine_threadsafe(command, self._loop).result(COMMAND_TIMEOUT_SECONDS)
 
     async def _cut(self) -> None:
+        self._cuts += 1
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -74,28 +78,33 @@ class Cable:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._accept, self.host, self.port)
+            self._listener = await asyncio.start_server(
+                partial(self._accept, self._cuts), self.host, self.port
+            )
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, cuts: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if cuts != self._cuts:  # the kernel had accepted it before the cut, and we hear of it only now
+            writer.transport.abort()
+            return
         conversation = self._loop.create_task(self._converse(reader, writer))
         self._conversations.add(conversation)
-        conversation.add_done_callback(self._conversations.discard)
+
+        # Not in the conversation itself: cancelled before its first step, it would never come to that.
+        def hang_up(ended: asyncio.Task[None]) -> None:
+            self._conversations.discard(ended)
+            writer.transport.abort()
+
+        conversation.add_done_callback(hang_up)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = [writer]
-        try:
-            await self._flowing.wait()
+        await self._flowing.wait()
+        # An end that is gone, or was never there, is told to the other by the closing of its connection.
+        with contextlib.suppress(OSError):
             server_reader, server_writer = await asyncio.open_connection(*self._target)
-            ends.append(server_writer)
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._carry(reader, server_writer))
-                directions.create_task(self._carry(server_reader, writer))
-        except* OSError:
-            # One end is gone or was never there; the other learns it from its closed connection.
-            pass
-        finally:
-            for end in ends:
-                end.transport.abort()
+            try:
+                await asyncio.gather(self._carry(reader, server_writer), self._carry(server_reader, writer))
+            finally:
+                server_writer.transport.abort()
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while chunk := await source.read(CHUNK_BYTES):

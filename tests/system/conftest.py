@@ -1,13 +1,14 @@
 """The fleet that system tests share: one a test process, behind a cable to the broker that tests may cut."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from tests.plugins.servers import FreshBroker, FreshDatabase
+from tests.plugins.servers import FreshBroker, FreshDatabase, Settings
 from tests.servers.belongings import prefix
 from tests.servers.cable import Cable
 from tests.system.fleet import Admin, Customer, ExchangeListener, Fleet, own_account
@@ -28,24 +29,35 @@ class Site:
         return next(USER_IDS)
 
 
-@pytest.fixture(scope="session")
-def shared_site(
-    tmp_path_factory: pytest.TempPathFactory,
-    fresh_database: FreshDatabase,
-    fresh_broker: FreshBroker,
-    run_id: str,
-    worker: str,
-) -> Iterator[Site]:
-    broker = fresh_broker()
+@contextmanager
+def site_at(*, database: Settings, broker: Settings, directory: Path) -> Iterator[Site]:
+    """A new fleet on this database and this broker."""
     with ExitStack() as stack:
-        database = stack.enter_context(own_account(fresh_database("fleet"), name=prefix(run_id) + worker))
         cable = stack.enter_context(Cable(broker["RABBITMQ_HOST"], int(broker["RABBITMQ_PORT"])))
         listener = stack.enter_context(ExchangeListener(broker))
         through_cable = broker | {"RABBITMQ_HOST": cable.host, "RABBITMQ_PORT": str(cable.port)}
-        fleet = Fleet(database | through_cable, directory=tmp_path_factory.mktemp("fleet"))
+        fleet = Fleet(database | through_cable, directory=directory)
         stack.callback(lambda: listener.delete_queues(*fleet.effect_queues))
         stack.enter_context(fleet)
         yield Site(fleet, cable, listener)
+        # Shown by pytest when a test has failed.
+        print(fleet.end_of_logs())
+
+
+@pytest.fixture(scope="session")
+def account(fresh_database: FreshDatabase, run_id: str, worker: str) -> Iterator[Settings]:
+    """A database on the server of the tests, with an account for the service."""
+    with own_account(fresh_database("fleet"), name=prefix(run_id) + worker) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def shared_site(
+    tmp_path_factory: pytest.TempPathFactory, account: Settings, fresh_broker: FreshBroker
+) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("fleet")
+    with site_at(database=account, broker=fresh_broker(), directory=directory) as site:
+        yield site
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ class Fleet:
             SAV_DATA_DIR=str(directory / "var"),
         )
         self._running: dict[ProcessName, RunningCommand] = {}
+        self._asked_to_end_at: dict[ProcessName, float] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -91,18 +92,25 @@ class Fleet:
         """SIGKILL to the process and all its children, in the same instant."""
         self._running.pop(name).kill()
 
-    def terminate(self, name: ProcessName) -> tuple[int, float]:
-        """SIGTERM, as a supervisor sends it; returns the exit code and after how many seconds it came.
+    def ask_to_end(self, name: ProcessName) -> None:
+        """SIGTERM to the process itself, as a supervisor sends it."""
+        self._running[name].signal(signal.SIGTERM)
+        self._asked_to_end_at[name] = time.monotonic()
+
+    def ended(self, name: ProcessName) -> tuple[int, float]:
+        """The exit code, and how many seconds after `ask_to_end` it came.
 
         `subprocess.TimeoutExpired` when it does not come in time.
         """
-        command = self._running[name]
-        started_at = time.monotonic()
-        command.signal(signal.SIGTERM)
-        code = command.exit_code(timeout_seconds=STOP_TIMEOUT_SECONDS)
-        seconds = time.monotonic() - started_at
+        code = self._running[name].exit_code(timeout_seconds=STOP_TIMEOUT_SECONDS)
+        seconds = time.monotonic() - self._asked_to_end_at[name]
         self._running.pop(name).kill()
         return code, seconds
+
+    def terminate(self, name: ProcessName) -> tuple[int, float]:
+        """Asks it to end and waits; the exit code and the seconds."""
+        self.ask_to_end(name)
+        return self.ended(name)
 
     def restart(self, name: ProcessName) -> None:
         """Ends it without ceremony if it runs, and starts it again."""
@@ -237,7 +245,9 @@ class Customer(Caller):
     role = "customer"
 
     def rate(self, ticket_id: int, rating: int, comment: str, **named: str | None) -> httpx.Response:
-        return self.post(f"/tickets/{ticket_id}/satisfaction", {"rating": rating, "comment": comment}, **named)
+        return self.post(
+            f"/tickets/{ticket_id}/satisfaction", {"rating": rating, "comment": comment}, **named
+        )
 
 
 class Agent(Caller):
@@ -395,21 +405,12 @@ def own_account(database: Mapping[str, str], *, name: str) -> Iterator[dict[str,
     """
     password = secrets.token_hex(16)
     pattern = database["DB_DATABASE"].replace("_", r"\_")
-    with pymysql.connect(
-        host=database["DB_HOST"],
-        port=int(database["DB_PORT"]),
-        user=database["DB_USERNAME"],
-        password=database["DB_PASSWORD"],
-        autocommit=True,
-    ) as connection:
-        cursor = connection.cursor()
-        cursor.execute("CREATE USER %s@'%%' IDENTIFIED BY %s", [name, password])
-        cursor.execute(f"GRANT ALL ON `{pattern}`.* TO %s@'%%'", [name])
-        try:
-            yield {**database, "DB_USERNAME": name, "DB_PASSWORD": password}
-        finally:
-            connection.ping(reconnect=True)
-            cursor.execute("DROP USER %s@'%%'", [name])
+    _administer(database, "CREATE USER %s@'%%' IDENTIFIED BY %s", name, password)
+    try:
+        _administer(database, f"GRANT ALL ON `{pattern}`.* TO %s@'%%'", name)
+        yield {**database, "DB_USERNAME": name, "DB_PASSWORD": password}
+    finally:
+        _administer(database, "DROP USER %s@'%%'", name)
 
 
 def token(role: str, user_id: int) -> str:
@@ -431,6 +432,17 @@ def median(values: Sequence[float]) -> float:
 def quantile(values: Sequence[float], share: float) -> float:
     """The value that `share` of all values do not exceed."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def _administer(database: Mapping[str, str], statement: str, *values: str) -> None:
+    connection = pymysql.connect(
+        host=database["DB_HOST"],
+        port=int(database["DB_PORT"]),
+        user=database["DB_USERNAME"],
+        password=database["DB_PASSWORD"],
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
 
 
 def _document(answer: httpx.Response) -> Document:

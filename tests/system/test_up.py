@@ -24,7 +24,7 @@ EVENTS_TIMEOUT_SECONDS = 60.0
 TOUR_TIMEOUT_SECONDS = 60.0
 
 WRITERS = 6
-ROUNDS_OF_KILLING = 3
+ROUNDS_OF_KILLING = 2
 TICKETS_BEFORE_A_KILL = 25
 
 COMMANDS = (
@@ -130,13 +130,8 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing(house: House) -> None:
     writers = Writers(house.port)
     for _ in range(ROUNDS_OF_KILLING):
         service = house.ready()
-        goal = len(writers.acknowledged) + TICKETS_BEFORE_A_KILL
         with writers.writing(service.token("customer")):
-            wait_until(
-                lambda goal=goal: len(writers.acknowledged) >= goal,
-                timeout_seconds=EVENTS_TIMEOUT_SECONDS,
-                what="tickets",
-            )
+            writers.wait_for_more(TICKETS_BEFORE_A_KILL)
             service.kill()
     service = house.ready()
     admin = service.token("admin")
@@ -156,11 +151,7 @@ def test_sigterm_lets_requests_finish_and_ends_with_0(house: House) -> None:
     service = house.ready()
     writers = Writers(house.port)
     with writers.writing(service.token("customer")):
-        wait_until(
-            lambda: len(writers.acknowledged) >= TICKETS_BEFORE_A_KILL,
-            timeout_seconds=EVENTS_TIMEOUT_SECONDS,
-            what="tickets",
-        )
+        writers.wait_for_more(TICKETS_BEFORE_A_KILL)
         service.signal(signal.SIGTERM)
         assert service.exit_code(timeout_seconds=STOP_TIMEOUT_SECONDS) == 0, service.output
     assert "Traceback" not in service.output
@@ -252,6 +243,12 @@ class Writers:
         for thread in threads:
             thread.join()
         assert self.refused == []
+
+    def wait_for_more(self, count: int) -> None:
+        goal = len(self.acknowledged) + count
+        wait_until(
+            lambda: len(self.acknowledged) >= goal, timeout_seconds=EVENTS_TIMEOUT_SECONDS, what="tickets"
+        )
 
     def _write(self, token: str) -> None:
         try:

@@ -101,7 +101,7 @@ def test_each_status_can_be_asked_for_by_name() -> None:
 
 
 def test_nobody_works_on_what_is_settled() -> None:
-    assert SETTLED == {"resolved", "closed"}
+    assert {"resolved", "closed"} == SETTLED
 
 
 class LifeOfATicket(RuleBasedStateMachine):

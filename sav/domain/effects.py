@@ -1,13 +1,15 @@
-"""How often, and how late, an effect that failed is tried again."""
+"""The side effects that can be owed, and how often and how late one that failed is tried again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sav.domain.subscriptions import PUBLISH_EVENT
-
+PUBLISH_EVENT = "publish_event"
+"""Owed by a ticket: its facts are told to the other services, in order."""
 HANDLE_RECEIVED_EVENT = "handle_received_event"
+"""Owed by the desk: what another service has told becomes a ticket, a message or a link."""
 HOUSEKEEPING = "housekeeping"
+"""Owed by the desk: what has served its time is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,8 @@ class RetryPolicy:
 
 
 RETRY_POLICIES: Mapping[str, RetryPolicy] = {
-    # Only the broker can be at fault, and it comes back: an event is never given up.
+    # Only the broker can be at fault, and it comes back: an event is never given up, and the longest
+    # pause bounds how late that is noticed.
     PUBLISH_EVENT: RetryPolicy(tries=None, first=timedelta(seconds=0.5), longest=timedelta(seconds=5)),
     # About an hour and a half, enough for a release to be rolled back.
     HANDLE_RECEIVED_EVENT: RetryPolicy(tries=10, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
