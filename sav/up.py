@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from sav import bootstrap
 from sav.cannot_start import CannotStart
 from sav.embedded_http import EmbeddedHttpServer
 from sav.embedded_settings import make_data_directory
+from sav.models.database import connection
+from sav.operations.due_effects import forget_leases
 from sav.processes import StopSignals
 from sav.scheduler import Scheduler
 from sav.settings import Settings
@@ -41,6 +44,7 @@ def run_everything(settings: Settings) -> None:
         stack.enter_context(_only_one(settings.SAV_DATA_DIR))
         listener = stack.enter_context(_listener(settings))
         prepare_database(settings)
+        _forget_the_dead(settings)
         stop_signals = StopSignals()
         server = EmbeddedHttpServer(
             bootstrap.http_application(settings),
@@ -55,6 +59,13 @@ def run_everything(settings: Settings) -> None:
         click.echo(welcome(settings))
         stop_signals.wait()
         log.info("stopping", action="stop")
+
+
+def _forget_the_dead(settings: Settings) -> None:
+    # Nobody else can open this file's database: what is leased was left by a process that was killed.
+    if settings.DB_CONNECTION == "sqlite":
+        with connection():
+            forget_leases(now=datetime.now(UTC))
 
 
 def _start_background(settings: Settings, stack: ExitStack) -> None:

@@ -85,6 +85,15 @@ def postpone_effects(*, token_ids: Sequence[int], owner: str, until: datetime, e
 
 
 @retry_deadlocks
+def forget_leases(*, now: datetime) -> None:
+    """Makes all that was leased due at once; for whoever knows that nobody else is at work."""
+    with transaction():
+        DueEffect.update(lease_owner=None, leased_until=None, due_at=now).where(
+            DueEffect.lease_owner.is_null(False)
+        ).execute()
+
+
+@retry_deadlocks
 def take_due_hints(*, now: datetime) -> list[Hint]:
     """What is due and was not done: the relay's look into the log. Each is hidden for `REDELIVERY`.
 

@@ -1,6 +1,7 @@
 """What other services tell us has its effect once, however often and by however many it is handled."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -34,10 +35,8 @@ def receive(event: str, data: dict[str, Any], *, event_id: str | None = None) ->
 
 
 def handle() -> None:
-    do_desk_effects(
-        HANDLE_RECEIVED_EVENT,
-        lambda claim: handle_received_event.handle_received_event(claim, number_prefix="TICKET"),
-    )
+    do = partial(handle_received_event.handle_received_event, number_prefix="TICKET")
+    do_desk_effects(HANDLE_RECEIVED_EVENT, do)
 
 
 def owed() -> int:

@@ -1,10 +1,9 @@
 """A cable between a client and a server, for tests that pull it out."""
 
 import asyncio
-import contextlib
+import socket
 import threading
 from collections.abc import Coroutine
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -27,9 +26,8 @@ class Cable:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"cable-{self.port}", daemon=True)
         self._flowing = asyncio.Event()
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._conversations: set[asyncio.Task[None]] = set()
-        self._cuts = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -60,8 +58,8 @@ class Cable:
         asyncio.run_coroutine_threadsafe(command, self._loop).result(COMMAND_TIMEOUT_SECONDS)
 
     async def _cut(self) -> None:
-        self._cuts += 1
         if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
         for conversation in self._conversations:
@@ -70,46 +68,48 @@ class Cable:
 
     async def _mend(self) -> None:
         self._flowing.set()
-        await self._listen()
+        self._listen()
 
     async def _black_hole(self) -> None:
         self._flowing.clear()
-        await self._listen()
+        self._listen()
 
-    async def _listen(self) -> None:
+    def _listen(self) -> None:
+        # Plain sockets: asyncio's own server forgets a connection that it has accepted but not yet announced
+        # when it is closed, and the client would wait for ever.
         if self._listener is None:
-            self._listener = await asyncio.start_server(
-                partial(self._accept, self._cuts), self.host, self.port
-            )
+            self._listener = socket.create_server((self.host, self.port))
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    def _accept(self, cuts: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if cuts != self._cuts:  # the kernel had accepted it before the cut, and we hear of it only now
-            writer.transport.abort()
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            client, _ = listener.accept()
+        except OSError:  # it has gone again
             return
-        conversation = self._loop.create_task(self._converse(reader, writer))
+        client.setblocking(False)
+        conversation = self._loop.create_task(self._converse(client))
         self._conversations.add(conversation)
-
+        conversation.add_done_callback(self._conversations.discard)
         # Not in the conversation itself: cancelled before its first step, it would never come to that.
-        def hang_up(ended: asyncio.Task[None]) -> None:
-            self._conversations.discard(ended)
-            writer.transport.abort()
+        conversation.add_done_callback(lambda _: client.close())
 
-        conversation.add_done_callback(hang_up)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, client: socket.socket) -> None:
         await self._flowing.wait()
-        # An end that is gone, or was never there, is told to the other by the closing of its connection.
-        with contextlib.suppress(OSError):
-            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        with socket.socket() as server:
+            server.setblocking(False)
             try:
-                await asyncio.gather(self._carry(reader, server_writer), self._carry(server_reader, writer))
-            finally:
-                server_writer.transport.abort()
+                await self._loop.sock_connect(server, self._target)
+                async with asyncio.TaskGroup() as directions:
+                    directions.create_task(self._carry(client, server))
+                    directions.create_task(self._carry(server, client))
+            except* OSError:
+                # One end is gone, or was never there: the other learns it from its connection being closed.
+                pass
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while chunk := await source.read(CHUNK_BYTES):
+    async def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        while chunk := await self._loop.sock_recv(source, CHUNK_BYTES):
             await self._flowing.wait()
-            sink.write(chunk)
-            await sink.drain()
+            await self._loop.sock_sendall(sink, chunk)
         await self._flowing.wait()
-        sink.write_eof()
+        sink.shutdown(socket.SHUT_WR)
