@@ -3,6 +3,7 @@
 Every field is one variable of the same name; `docs/configuration.md` is generated from this module.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -14,6 +15,9 @@ from sav.domain.ticket_lifecycle import Priority
 
 MINIMUM_SECRET_BYTES = 32
 """HS256 with a shorter key can be guessed from a single token."""
+
+
+_NODE = re.compile(r"[^:,\s]+(:[0-9]{1,5})?")
 
 
 def _http_url(value: str) -> str:
@@ -75,8 +79,12 @@ class Settings(BaseSettings):
         "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
     )
 
-    RABBITMQ_HOST: Text = Field("rabbitmq", description="The message broker.")
-    RABBITMQ_PORT: Port = Field(5672, description="The message broker's port.")
+    RABBITMQ_HOST: Text = Field(
+        "rabbitmq",
+        description="The message broker; of a cluster, its nodes separated by commas, each with a port of its "
+        "own if it has one (`rabbit-1,rabbit-2:5673`), tried in this order.",
+    )
+    RABBITMQ_PORT: Port = Field(5672, description="The broker's port, where `RABBITMQ_HOST` names none.")
     RABBITMQ_USER: Text = Field("guest", description="The broker's user.")
     RABBITMQ_PASSWORD: SecretStr = Field(SecretStr("guest"), description="The broker user's password.")
     RABBITMQ_VHOST: Text = Field("/", description="The broker's virtual host.")
@@ -174,6 +182,19 @@ class Settings(BaseSettings):
         if value is not None and len(value.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
             raise ValueError(f"must be at least {MINIMUM_SECRET_BYTES} bytes long")
         return value
+
+    @field_validator("RABBITMQ_HOST")
+    @classmethod
+    def _nodes(cls, value: str) -> str:
+        if not all(_NODE.fullmatch(node.strip()) for node in value.split(",")):
+            raise ValueError("must be a host, or hosts with or without a port, separated by commas")
+        return value
+
+    @property
+    def broker_nodes(self) -> list[tuple[str, int]]:
+        """Host and port of each node of the broker."""
+        nodes = [node.strip().rpartition(":") for node in self.RABBITMQ_HOST.split(",")]
+        return [(host, int(port)) if host else (port, self.RABBITMQ_PORT) for host, _, port in nodes]
 
     @property
     def jwks_url(self) -> str:

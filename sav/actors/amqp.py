@@ -20,11 +20,9 @@ NOT_FOUND = 404
 """The reply code for a queue or an exchange that does not exist."""
 
 
-def connection_options(settings: Settings) -> dict[str, object]:
-    """The keyword arguments of `pika.ConnectionParameters`."""
-    return {
-        "host": settings.RABBITMQ_HOST,
-        "port": settings.RABBITMQ_PORT,
+def connection_options(settings: Settings) -> list[dict[str, object]]:
+    """For each node of the broker, in the order in which they are tried, pika's connection parameters."""
+    common: dict[str, object] = {
         "virtual_host": settings.RABBITMQ_VHOST,
         "credentials": pika.PlainCredentials(
             settings.RABBITMQ_USER, settings.RABBITMQ_PASSWORD.get_secret_value()
@@ -37,6 +35,14 @@ def connection_options(settings: Settings) -> dict[str, object]:
         # Whoever wants another try has a back-off of its own.
         "connection_attempts": 1,
     }
+    return [{**common, "host": host, "port": port} for host, port in settings.broker_nodes]
+
+
+def connect(settings: Settings) -> pika.BlockingConnection:
+    """A connection to the first node that answers; raises what the last one raised."""
+    return pika.BlockingConnection(
+        [pika.ConnectionParameters(**options) for options in connection_options(settings)]
+    )
 
 
 def ensure_exchange(connection: pika.BlockingConnection, name: str) -> None:

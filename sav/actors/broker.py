@@ -11,16 +11,12 @@ from dramatiq.common import dq_name, xq_name
 from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
 
 from sav.actors.amqp import NOT_FOUND, connection_options
-from sav.actors.middleware import DatabaseConnection, LogContext, LosslessRetries
+from sav.actors.middleware import DatabaseConnection, LogContext
 from sav.operations.hints import Hint
 from sav.settings import Settings
 
 TIME_LIMIT_MILLISECONDS = 5 * 60 * 1000
 """An effect that takes longer is interrupted: RabbitMQ redelivers after 15 or 30 minutes."""
-RETRIES = 3
-"""How often a message is tried again; each is only a hint, and the relay finds what is left undone."""
-SHORTEST_RETRY_MILLISECONDS = 1_000
-LONGEST_RETRY_MILLISECONDS = 60_000
 
 
 def effects_queue(settings: Settings) -> str:
@@ -31,20 +27,17 @@ def effects_queue(settings: Settings) -> str:
 def rabbitmq_broker(settings: Settings, *, middleware: Sequence[Middleware] = ()) -> dramatiq.Broker:
     """A broker that is connected to nothing yet; each thread that uses it opens a connection of its own."""
     return _Broker(
+        queue_type=settings.RABBITMQ_QUEUE_TYPE,
         confirm_delivery=True,
+        # No retries: a message is only a hint, and what is tried again, when and how often, says its token.
         middleware=[
             TimeLimit(time_limit=TIME_LIMIT_MILLISECONDS),
             ShutdownNotifications(),
-            LosslessRetries(
-                max_retries=RETRIES,
-                min_backoff=SHORTEST_RETRY_MILLISECONDS,
-                max_backoff=LONGEST_RETRY_MILLISECONDS,
-            ),
             LogContext(),
             DatabaseConnection(),
             *middleware,
         ],
-        parameters=[connection_options(settings)],
+        parameters=connection_options(settings),
     )
 
 
@@ -81,8 +74,16 @@ class HintDispatcher:
 class _Broker(RabbitmqBroker):
     """Uses queues as they are: one that was declared with other arguments would refuse ours for ever."""
 
+    def __init__(self, *, queue_type: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._queue_type = queue_type
+
     def _declare_queue(self, queue_name: str) -> Any:
-        return self._existing(queue_name) or super()._declare_queue(queue_name)  # type: ignore[no-untyped-call]
+        # The delayed and the dead queue beside it stay classic: dramatiq declares them, and nothing uses them.
+        arguments = self._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
+        return self._existing(queue_name) or self.channel.queue_declare(
+            queue=queue_name, durable=True, arguments={**arguments, "x-queue-type": self._queue_type}
+        )
 
     def _declare_dq_queue(self, name: str) -> Any:
         return self._existing(dq_name(name)) or super()._declare_dq_queue(name)  # type: ignore[no-untyped-call]

@@ -3,9 +3,7 @@
 import threading
 import time
 
-import pika
-
-from sav.actors.amqp import connection_options
+from sav.actors.amqp import connect
 from sav.settings import Settings
 
 FRESH_SECONDS = 5.0
@@ -22,7 +20,7 @@ class BrokerProbe:
     """Remembers the last answer, and asks again when somebody wants to know and it is old."""
 
     def __init__(self, settings: Settings) -> None:
-        self._parameters = pika.ConnectionParameters(**connection_options(settings))
+        self._settings = settings
         self._asking = threading.Lock()
         self._answered = False
         self._asked_at = float("-inf")
@@ -38,7 +36,7 @@ class BrokerProbe:
 
     def _ask(self) -> None:
         try:
-            pika.BlockingConnection(self._parameters).close()
+            connect(self._settings).close()
             self._answered = True
         except Exception:
             self._answered = False

@@ -16,7 +16,7 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sav.actors.amqp import NOT_FOUND, connection_options
+from sav.actors.amqp import NOT_FOUND, connect
 from sav.actors.broker_trouble import broker_trouble
 from sav.settings import Settings
 
@@ -63,12 +63,12 @@ class DeadLetters:
     def __init__(self, settings: Settings) -> None:
         self.queue = f"{settings.RABBITMQ_QUEUE}.dead"
         self.home_queue = settings.RABBITMQ_QUEUE
-        self._parameters = pika.ConnectionParameters(**connection_options(settings))
+        self._settings = settings
         self._worn: DeadLetter | None = None
 
     def __enter__(self) -> Self:
         with broker_trouble():
-            self._connection = pika.BlockingConnection(self._parameters)
+            self._connection = connect(self._settings)
             self._channel: BlockingChannel = self._connection.channel()
             self._channel.confirm_delivery()
         return self

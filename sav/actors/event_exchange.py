@@ -9,7 +9,7 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sav.actors.amqp import HEARTBEAT_SECONDS, NOT_FOUND, connection_options
+from sav.actors.amqp import HEARTBEAT_SECONDS, NOT_FOUND, connect
 from sav.actors.circuit_breaker import CircuitBreaker
 from sav.actors.envelope import envelope
 from sav.operations.due_effects import Publication
@@ -32,7 +32,7 @@ class EventExchange:
     """The durable topic exchange `RABBITMQ_EXCHANGE`. Each thread has a connection of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._parameters = pika.ConnectionParameters(**connection_options(settings))
+        self._settings = settings
         self._exchange = settings.RABBITMQ_EXCHANGE
         self._threads = threading.local()
         self._breaker = CircuitBreaker()
@@ -103,7 +103,7 @@ class EventExchange:
         return line
 
     def _new_line(self) -> _Line:
-        connection = pika.BlockingConnection(self._parameters)
+        connection = connect(self._settings)
         try:
             channel = self._declare(connection)
             channel.confirm_delivery()

@@ -9,7 +9,7 @@ from typing import Self
 import pika
 import pika.exceptions
 
-from sav.actors.amqp import NOT_FOUND, connection_options
+from sav.actors.amqp import NOT_FOUND, connect
 from sav.actors.broker_trouble import broker_trouble
 from sav.actors.envelope import envelope
 from sav.operations.due_effects import Publication
@@ -40,11 +40,11 @@ class EventReplay:
 
     def __init__(self, settings: Settings, target: Target) -> None:
         self._target = target
-        self._parameters = pika.ConnectionParameters(**connection_options(settings))
+        self._settings = settings
 
     def __enter__(self) -> Self:
         with broker_trouble():
-            self._connection = pika.BlockingConnection(self._parameters)
+            self._connection = connect(self._settings)
             self._require_target()
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()

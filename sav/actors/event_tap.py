@@ -15,7 +15,7 @@ import pika
 import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sav.actors.amqp import connection_options, ensure_exchange, ensure_queue
+from sav.actors.amqp import connect, ensure_exchange, ensure_queue
 from sav.actors.foreign_envelope import DATA_OF, ForeignEvent, Poison, parse_foreign_event
 from sav.models.database import connection as database_connection
 from sav.operations.received_events import receive_event
@@ -37,7 +37,7 @@ class EventTap:
     """One consumer thread. Any number of processes may have one; each message goes to one of them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._parameters = pika.ConnectionParameters(**connection_options(settings))
+        self._settings = settings
         self._topology = _Topology(settings)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-tap", daemon=True)
@@ -81,7 +81,7 @@ class EventTap:
 
     @contextlib.contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
-        amqp = pika.BlockingConnection(self._parameters)
+        amqp = connect(self._settings)
         try:
             yield self._topology.declare(amqp)
         finally:

@@ -4,32 +4,11 @@ from typing import Any, Protocol
 
 import dramatiq
 import structlog
-from dramatiq.middleware import Middleware, Retries, SkipMessage
+from dramatiq.middleware import Middleware, SkipMessage
 
 from sav.models.database import DatabaseUnavailable, drop_connection, ensure_connection
 
 log = structlog.get_logger(__name__)
-
-
-class LosslessRetries(Retries):
-    """Dramatiq's retries, except that a message whose retry cannot be published is not acknowledged.
-
-    It is rejected instead, and so lands in the queue's `.XQ`, where an operator finds it.
-    """
-
-    def after_process_message(
-        self,
-        broker: dramatiq.Broker,
-        message: Any,
-        *,
-        result: Any = None,
-        exception: BaseException | None = None,
-    ) -> None:
-        try:
-            super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
-        except Exception:
-            message.fail()
-            raise
 
 
 class DatabaseConnection(Middleware):

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dramatiq
 import pika
@@ -79,48 +78,6 @@ def test_everything_is_published_in_order_once_the_broker_is_back(
         subscriber.wait_for(10)
         eventually(lambda: owed() == 0, "all tokens to be gone")
     assert [subscriber.first_sequences(ticket_id) for ticket_id in tickets] == [[1, 2, 3]] * 3 + [[1]]
-
-
-def test_a_message_whose_retry_cannot_be_published_is_kept(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broker, queue = rabbitmq_broker(settings), effects_queue(settings)
-    calls: list[int] = []
-
-    def fail(ticket_id: int) -> None:
-        calls.append(ticket_id)
-        raise ValueError("this effect fails")
-
-    dramatiq.actor(actor_name="failing", queue_name=queue, broker=broker)(fail)
-    HintDispatcher(broker, queue_name=queue)(Hint("failing", 1))
-    enqueue = type(broker).enqueue
-
-    def refuse_retries(self: Any, message: Any, *, delay: int | None = None) -> Any:
-        if delay is not None:
-            raise ConnectionError("the broker is away at this moment")
-        return enqueue(self, message, delay=delay)
-
-    monkeypatch.setattr(type(broker), "enqueue", refuse_retries)
-    with running(broker):
-        eventually(lambda: calls == [1], "the actor to be called")
-        counting = rabbitmq_broker(settings)
-        eventually(lambda: counts(counting, queue) == (0, 0, 1), "the message to be in the dead letter queue")
-        counting.close()
-
-
-def test_a_message_that_fails_is_tried_again(settings: Settings) -> None:
-    broker, queue = rabbitmq_broker(settings), effects_queue(settings)
-    calls: list[int] = []
-
-    def fail_once(ticket_id: int) -> None:
-        calls.append(ticket_id)
-        if len(calls) == 1:
-            raise ValueError("this effect fails the first time")
-
-    dramatiq.actor(actor_name="failing", queue_name=queue, broker=broker)(fail_once)
-    with running(broker):
-        HintDispatcher(broker, queue_name=queue)(Hint("failing", 1))
-        eventually(lambda: calls == [1, 1], "a second try")
 
 
 def test_queues_that_were_declared_with_other_arguments_are_used(settings: Settings) -> None:
