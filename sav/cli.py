@@ -1,45 +1,29 @@
 """The command `sav`."""
 
 import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sav.cannot_start import CannotStart
-from sav.settings import InvalidSettings, Settings, load_settings
+from sav.hands.commands import (
+    CONTEXT_SETTINGS,
+    EXIT_FAILED,
+    Commands,
+    embedded_option,
+    settings_for,
+    with_logs,
+)
+from sav.settings import load_settings
 
 SECONDS_AN_HOUR = 3600
-EXIT_FAILED = 1
-EXIT_WRONG_SETTINGS = 2
 
 # The commands import what they run once the settings are right: neither `sav --help` nor a wrong variable
 # should wait for three servers to be loaded.
 
 
-class _Commands(click.Group):
-    """Says what is wrong in sentences, without a traceback, for all commands alike."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except InvalidSettings as error:
-            click.echo("These environment variables are wrong:", err=True)
-            for problem in error.problems:
-                click.echo(f"  {problem}", err=True)
-            ctx.exit(EXIT_WRONG_SETTINGS)
-        except CannotStart as error:
-            click.echo(str(error), err=True)
-            ctx.exit(EXIT_FAILED)
-
-
-_EMBEDDED = click.option(
-    "--embedded", is_flag=True, help="Act on the data of `sav up`, with its defaults and its secret."
-)
-
-
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=Commands, context_settings=CONTEXT_SETTINGS)
 @click.version_option(package_name="sav-service")
 def main() -> None:
     """The after-sales support desk: tickets, conversations, events.
@@ -56,7 +40,7 @@ def up() -> None:
     HTTP, workers and scheduler, with SQLite, an embedded broker and files under SAV_DATA_DIR (./var),
     unless the environment names other servers. Nothing that it has confirmed is lost, even by kill -9.
     """
-    settings = _with_logs(_embedded_settings())
+    settings = with_logs(settings_for(embedded=True))
     from sav.up import run_everything
 
     run_everything(settings)
@@ -65,7 +49,7 @@ def up() -> None:
 @main.command()
 def http() -> None:
     """Run the HTTP tier (gunicorn) on APP_PORT."""
-    settings = _with_logs(load_settings())
+    settings = with_logs(load_settings())
     from sav.processes import serve_http
 
     serve_http(settings)
@@ -74,7 +58,7 @@ def http() -> None:
 @main.command()
 def worker() -> None:
     """Run the workers (dramatiq), for every queue."""
-    settings = _with_logs(load_settings())
+    settings = with_logs(load_settings())
     from sav.processes import run_workers
 
     run_workers(settings)
@@ -83,7 +67,7 @@ def worker() -> None:
 @main.command()
 def scheduler() -> None:
     """Run the scheduler; of several, one leads."""
-    settings = _with_logs(load_settings())
+    settings = with_logs(load_settings())
     from sav.processes import run_scheduler
 
     run_scheduler(settings)
@@ -91,13 +75,13 @@ def scheduler() -> None:
 
 @main.command()
 @click.option("--status", is_flag=True, help="Only list what is pending; change nothing.")
-@_EMBEDDED
+@embedded_option
 def migrate(status: bool, embedded: bool) -> None:
     """Bring the database's tables up to date.
 
     Safe to run at any time and from several machines at once.
     """
-    settings = _with_logs(_settings(embedded=embedded))
+    settings = with_logs(settings_for(embedded=embedded))
     from sav import startup
 
     startup.wait_for_database(settings)
@@ -122,10 +106,10 @@ def migrate(status: bool, embedded: bool) -> None:
     show_default=True,
     help="How long it is good.",
 )
-@_EMBEDDED
+@embedded_option
 def token(role: Any, sub: int, email: str | None, name: str | None, hours: float, embedded: bool) -> None:
     """Print an access token, signed with JWT_SECRET."""
-    settings = _settings(embedded=embedded)
+    settings = settings_for(embedded=embedded)
     if settings.JWT_SECRET is None:
         raise click.ClickException(
             "JWT_SECRET is not set: tokens come from the authentication service. "
@@ -150,13 +134,13 @@ def token(role: Any, sub: int, email: str | None, name: str | None, hours: float
 
 @main.command()
 @click.argument("job")
-@_EMBEDDED
+@embedded_option
 def tick(job: str, embedded: bool) -> None:
     """Make a scheduled JOB due now, whatever the clock says; the workers then do it.
 
     With a JOB that does not exist it lists those that do.
     """
-    settings = _with_logs(_settings(embedded=embedded))
+    settings = with_logs(settings_for(embedded=embedded))
     from sav.processes import run_tick
 
     run_tick(settings, job)
@@ -168,25 +152,38 @@ def settings(check: bool) -> None:
     """Write docs/configuration.md and .env.example from the code; run it in the project's directory."""
     from sav.settings_docs import PAGES
 
-    for path, page in PAGES.items():
+    _write(PAGES, "sav settings", check=check)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
+def docs(check: bool) -> None:
+    """Write docs/events.md and docs/asyncapi.json from the code; run it in the project's directory."""
+    from sav.event_docs import PAGES
+
+    _write(PAGES, "sav docs", check=check)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+@embedded_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool, embedded: bool) -> None:
+    """Examine everything that the service depends on, and say what is wrong and what to do.
+
+    It changes nothing, and prints no secret. Exit codes: 0 nothing has failed (there may be warnings),
+    1 something has, 2 the settings are wrong.
+    """
+    settings = with_logs(settings_for(embedded=embedded))
+    from sav.hands.doctor import report
+
+    if not report(settings, as_json=as_json):
+        ctx.exit(EXIT_FAILED)
+
+
+def _write(pages: Mapping[Path, Callable[[], str]], command: str, *, check: bool) -> None:
+    for path, page in pages.items():
         if not check:
             path.write_text(page(), encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != page():
-            raise click.ClickException(f"{path} is out of date; run `sav settings`.")
-
-
-def _settings(*, embedded: bool) -> Settings:
-    return _embedded_settings() if embedded else load_settings()
-
-
-def _embedded_settings() -> Settings:
-    from sav.embedded_settings import embedded_settings
-
-    return embedded_settings()
-
-
-def _with_logs(settings: Settings) -> Settings:
-    from sav.telemetry.logs import configure_logs
-
-    configure_logs(settings.APP_ENV, settings.APP_NAME, settings.LOG_LEVEL)
-    return settings
+            raise click.ClickException(f"{path} is out of date; run `{command}`.")

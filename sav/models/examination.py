@@ -23,6 +23,10 @@ NO_CONNECTION = (2002, 2003, 2005)
 ROW = "sav-doctor"
 
 
+class _Enough(Exception):
+    """Ends a transaction that was only a try."""
+
+
 class DatabaseTrouble(Exception):
     """The database cannot be used; `advice` says what to do about it."""
 
@@ -83,10 +87,11 @@ def try_writing() -> str | None:
             SchedulerTick.insert(job=ROW, last_slot=0, recorded_at=datetime.now(UTC)).execute()
             SchedulerTick.update(last_slot=1).where(SchedulerTick.job == ROW).execute()
             SchedulerTick.delete().where(SchedulerTick.job == ROW).execute()
-            database.rollback()
+            raise _Enough
+    except _Enough:
+        return None
     except DATABASE_ERRORS as error:
         return _reason(error)
-    return None
 
 
 def try_changing_tables() -> str | None:

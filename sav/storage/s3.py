@@ -1,6 +1,8 @@
 """Attachments in an S3 store: MinIO, or anything that speaks its protocol."""
 
+from io import BytesIO
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import urllib3
 from minio import Minio
@@ -15,6 +17,9 @@ RETRIES = 1
 """A pooled connection may have died of age; a store that fails twice in a row is down."""
 RETRY_PAUSE_SECONDS = 0.1
 CONNECTIONS_KEPT = 10
+PROBE = b"sav doctor was here"
+PROBE_PREFIX = "probes/"
+"""Where `sav doctor` writes: apart from attachments, so that nothing it may leave is taken for one."""
 
 
 class S3Store:
@@ -42,6 +47,21 @@ class S3Store:
             raise StorageUnavailable(f"{type(error).__name__}: {error}") from error
         if not found:
             raise StorageUnavailable(f"there is no bucket {self._bucket!r}")
+
+    def probe(self) -> None:
+        """Writes, reads and deletes an object of its own; raises `StorageUnavailable`."""
+        key = f"{PROBE_PREFIX}{uuid4()}"
+        try:
+            self._client.put_object(self._bucket, key, BytesIO(PROBE), len(PROBE))
+            try:
+                with self._client.get_object(self._bucket, key) as answer:
+                    same = answer.read() == PROBE
+            finally:
+                self._client.remove_object(self._bucket, key)
+        except (MinioException, urllib3.exceptions.HTTPError) as error:
+            raise StorageUnavailable(f"{type(error).__name__}: {error}") from error
+        if not same:
+            raise StorageUnavailable("what was read is not what was written")
 
 
 def _http_client() -> urllib3.PoolManager:

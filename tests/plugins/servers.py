@@ -212,6 +212,6 @@ def _delete_queues(address: Address, settings: Settings) -> None:
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     channel.exchange_delete(settings["RABBITMQ_EXCHANGE"])
-    for queue in (settings["RABBITMQ_QUEUE"], f"{settings['RABBITMQ_QUEUE']}.dead"):
-        channel.queue_delete(queue)
+    for suffix in ("", ".dead", ".effects", ".effects.DQ", ".effects.XQ"):
+        channel.queue_delete(settings["RABBITMQ_QUEUE"] + suffix)
     connection.close()
