@@ -171,8 +171,8 @@ def docs(check: bool) -> None:
 def doctor(ctx: click.Context, as_json: bool, embedded: bool) -> None:
     """Examine everything that the service depends on, and say what is wrong and what to do.
 
-    It changes nothing, and prints no secret. Exit codes: 0 nothing has failed (there may be warnings),
-    1 something has, 2 the settings are wrong.
+    What it writes to try things is taken back, and no secret is printed. Exit codes: 0 nothing has failed
+    (there may be warnings), 1 something has, 2 the settings are wrong.
     """
     settings = with_logs(settings_for(embedded=embedded))
     from sav.hands.doctor import report

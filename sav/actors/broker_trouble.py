@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 
 class BrokerTrouble(Exception):
@@ -21,8 +22,8 @@ def broker_trouble() -> Iterator[None]:
     """Raises `BrokerTrouble` in place of whatever the broker's client raises inside."""
     try:
         yield
-    # A broker that accepts and then says nothing makes the client raise errors that are not its own.
-    except (pika.exceptions.AMQPError, OSError) as error:
+    # What a broker that accepts and then says nothing leads to is none of pika's own AMQPErrors.
+    except (pika.exceptions.AMQPError, AMQPConnectorException, OSError) as error:
         raise BrokerTrouble(*_words(error)) from error
 
 
@@ -46,7 +47,7 @@ def _words(error: Exception) -> tuple[str, str]:
             return f"the broker refuses: {error.reply_text}", "Compare the user's permissions."
         case pika.exceptions.NackError():
             return "the broker did not take a message", "A queue is full or has lost its leader; try again."
-        case pika.exceptions.AMQPConnectionError() | OSError():
+        case pika.exceptions.AMQPConnectionError() | AMQPConnectorException() | OSError():
             return "it does not answer", "Start it, or correct RABBITMQ_HOST and RABBITMQ_PORT."
         case _:
             return type(error).__name__, "See the broker's log."

@@ -7,7 +7,8 @@ bodies stop them or make them loop.
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,11 +19,13 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sav.actors.amqp import connect, ensure_exchange, ensure_queue
 from sav.actors.foreign_envelope import DATA_OF, ForeignEvent, Poison, parse_foreign_event
 from sav.models.database import connection as database_connection
-from sav.operations.received_events import receive_event
+from sav.operations.received_events import IncomingEvent, receive_events
 from sav.settings import Settings
 
 PREFETCH = 50
 """Messages that one worker process holds unacknowledged at most; all go back to the queue if it dies."""
+BATCH_BYTES = 1_048_576
+"""How much is written down in one transaction, at least one event: one statement has a size limit too."""
 LOOK_UP_SECONDS = 0.5
 """How often the tap looks whether it shall stop, when no message comes."""
 SHORTEST_PAUSE_SECONDS = 0.5
@@ -31,6 +34,15 @@ LONGEST_PAUSE_SECONDS = 5.0
 STOP_TIMEOUT_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A message that was delivered and not acknowledged yet."""
+
+    method: Any
+    properties: Any
+    body: bytes
 
 
 class EventTap:
@@ -46,7 +58,7 @@ class EventTap:
         self._thread.start()
 
     def stop(self, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> bool:
-        """Finishes the message at hand, gives the others back; returns whether that came to its end."""
+        """Finishes what is at hand, gives the others back; returns whether that came to its end."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
@@ -71,11 +83,16 @@ class EventTap:
     def _consume_until_stopped(self) -> None:
         with self._channel() as channel, database_connection():
             channel.basic_qos(prefetch_count=PREFETCH)
+            batch: list[_Letter] = []
             for method, properties, body in channel.consume(
                 self._topology.queue, inactivity_timeout=LOOK_UP_SECONDS
             ):
                 if method is not None:
-                    self._take(channel, method, properties, body)
+                    batch.append(_Letter(method, properties, body))
+                # All that has arrived is taken at once; nothing waits for more to come.
+                if batch and (not channel.get_waiting_message_count() or _is_full(batch)):
+                    self._take(channel, batch)
+                    batch = []
                 if self._stopping.is_set():
                     return
 
@@ -88,55 +105,66 @@ class EventTap:
             with contextlib.suppress(Exception):
                 amqp.close()
 
-    def _take(self, channel: BlockingChannel, method: Any, properties: Any, body: bytes) -> None:
-        try:
-            event = parse_foreign_event(body, message_id=properties.message_id)
-        except Poison as poison:
-            _bury(channel, self._topology.dead_queue, method, properties, body, reason=poison.reason)
-        else:
-            _receive(event)
-        channel.basic_ack(method.delivery_tag)
+    def _take(self, channel: BlockingChannel, batch: Sequence[_Letter]) -> None:
+        events: list[ForeignEvent] = []
+        last_tag = 0
+        for letter in batch:
+            try:
+                events.append(parse_foreign_event(letter.body, message_id=letter.properties.message_id))
+                last_tag = letter.method.delivery_tag
+            except Poison as poison:
+                _bury(channel, self._topology.dead_queue, letter, reason=poison.reason)
+                channel.basic_ack(letter.method.delivery_tag)
+        if events:
+            _receive(events)
+            # The poison among them is acknowledged already.
+            channel.basic_ack(last_tag, multiple=True)
 
 
-def _receive(event: ForeignEvent) -> None:
-    is_new = receive_event(
-        dedup_key=event.dedup_key,
-        name=event.name,
-        text=event.text,
-        request_id=event.request_id,
-        now=datetime.now(UTC),
-    )
-    log.info(
-        "event received" if is_new else "event received again",
-        action="receive_event",
-        event_name=event.name,
-        request_id=event.request_id,
-    )
+def _is_full(batch: Sequence[_Letter]) -> bool:
+    return len(batch) >= PREFETCH or sum(len(letter.body) for letter in batch) >= BATCH_BYTES
 
 
-def _bury(
-    channel: BlockingChannel, dead_queue: str, method: Any, properties: Any, body: bytes, *, reason: str
-) -> None:
+def _receive(events: Sequence[ForeignEvent]) -> None:
+    incoming = [
+        IncomingEvent(
+            dedup_key=event.dedup_key, name=event.name, text=event.text, request_id=event.request_id
+        )
+        for event in events
+    ]
+    new = receive_events(events=incoming, now=datetime.now(UTC))
+    for event in events:
+        log.info(
+            "event received" if event.dedup_key in new else "event received again",
+            action="receive_event",
+            event_name=event.name,
+            request_id=event.request_id,
+        )
+        # What follows with the same key is its copy.
+        new.discard(event.dedup_key)
+
+
+def _bury(channel: BlockingChannel, dead_queue: str, letter: _Letter, *, reason: str) -> None:
     """Puts a message that nothing can be made of where an operator finds it; returns once it is safe."""
     origin = {
         "x-sav-reason": reason[:1000],
         "x-sav-buried-at": datetime.now(UTC).isoformat(),
-        "x-sav-exchange": method.exchange,
-        "x-sav-routing-key": method.routing_key,
+        "x-sav-exchange": letter.method.exchange,
+        "x-sav-routing-key": letter.method.routing_key,
     }
     channel.basic_publish(
         exchange="",
         routing_key=dead_queue,
-        body=body,
+        body=letter.body,
         properties=pika.BasicProperties(
-            message_id=properties.message_id,
-            content_type=properties.content_type,
+            message_id=letter.properties.message_id,
+            content_type=letter.properties.content_type,
             delivery_mode=pika.DeliveryMode.Persistent.value,
             headers=origin,
         ),
         mandatory=True,
     )
-    log.warning("event buried", action="receive_event", reason=reason, routing_key=method.routing_key)
+    log.warning("event buried", action="receive_event", reason=reason, routing_key=letter.method.routing_key)
 
 
 class _Topology:

@@ -1,4 +1,4 @@
-"""What an examination finds, and how examinations are run: all of them, at the same time, each for so long."""
+"""What an examination finds, and how examinations are run: all at the same time, each for so long."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from sav.models.database import (
     drop_connection,
     is_connection_lost,
     is_lock_timeout,
+    is_out_of_space,
 )
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
@@ -144,7 +145,7 @@ def _database_error(req: falcon.Request, resp: falcon.Response, error: Exception
     if is_connection_lost(error):
         drop_connection()
         _database_away(req, resp, error, params)
-    elif is_lock_timeout(error):
+    elif is_lock_timeout(error) or is_out_of_space(error):
         _database_away(req, resp, error, params)
     else:
         _unexpected(req, resp, error, params)

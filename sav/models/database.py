@@ -86,6 +86,11 @@ class _SQLite(peewee.SqliteDatabase):
     def is_alive(self) -> bool:
         return True
 
+    def rollback(self) -> None:
+        # When the disk is full SQLite has rolled back already; saying so would hide what went wrong.
+        if self.connection().in_transaction:  # type: ignore[no-untyped-call]
+            super().rollback()
+
 
 def mysql_database(
     *,
@@ -201,6 +206,14 @@ def is_duplicate(error: peewee.IntegrityError) -> bool:
 def is_lock_timeout(error: BaseException) -> bool:
     """Whether another transaction held a row for too long."""
     return error_number(error) == ER.LOCK_WAIT_TIMEOUT or "database is locked" in str(error)
+
+
+def is_out_of_space(error: BaseException) -> bool:
+    """Whether the database could not write because its disk is full, or fails."""
+    text = str(error)
+    if "database or disk is full" in text or "disk I/O error" in text:
+        return True
+    return error_number(error) in (ER.DISK_FULL, ER.ERROR_ON_WRITE, ER.RECORD_FILE_FULL, ER.OUTOFMEMORY)
 
 
 def retry_deadlocks(operation: Callable[P, R]) -> Callable[P, R]:

@@ -1,11 +1,12 @@
 """The roster of agents: who is there, who takes tickets, and how many."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import peewee
 
-from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden, NotFound
 from sav.domain.occasion import Occasion
 from sav.models.database import for_update, is_duplicate, retry_deadlocks, transaction
@@ -17,12 +18,7 @@ def join_roster(*, occasion: Occasion, capacity: int) -> None:
     caller = occasion.caller
     if caller.role != "agent" or Agent.select().where(Agent.user_id == caller.user_id).exists():
         return
-    try:
-        _insert(occasion, caller, capacity)
-    except peewee.IntegrityError as error:
-        # Their second request was quicker.
-        if not is_duplicate(error):
-            raise
+    _add(occasion, user_id=caller.user_id, name=caller.name, email=caller.email, capacity=capacity)
 
 
 @retry_deadlocks
@@ -33,14 +29,14 @@ def change_agent(
     if occasion.caller.role not in ("admin", "system"):
         raise Forbidden
     with transaction():
-        agent = _locked(user_id) or Agent(
-            user_id=user_id, capacity=default_capacity, categories=[], created_at=occasion.now
-        )
-        is_new = agent.updated_at is None
+        agent = _locked(user_id)
+        if agent is None:
+            _add(occasion, user_id=user_id, name=None, email=None, capacity=default_capacity)
+            agent = _for_update(user_id).get()
         for name, value in fields.items():
             setattr(agent, name, value)
         agent.updated_at = occasion.now
-        agent.save(force_insert=is_new)
+        agent.save(only=[*fields, "updated_at"])
     return agent
 
 
@@ -60,17 +56,28 @@ def set_availability(*, occasion: Occasion, available: bool) -> Agent:
 
 
 def _locked(user_id: int) -> Agent | None:
-    found: Agent | None = for_update(Agent.select().where(Agent.user_id == user_id)).first()
+    found: Agent | None = _for_update(user_id).first()
     return found
 
 
-def _insert(occasion: Occasion, caller: Caller, capacity: int) -> None:
-    Agent.insert(
-        user_id=caller.user_id,
-        name=caller.name,
-        email=caller.email,
-        capacity=capacity,
-        categories=[],
-        created_at=occasion.now,
-        updated_at=occasion.now,
-    ).execute()
+def _for_update(user_id: int) -> peewee.ModelSelect[Agent]:
+    return for_update(Agent.select().where(Agent.user_id == user_id))
+
+
+def _add(
+    occasion: Occasion, *, user_id: int | None, name: str | None, email: str | None, capacity: int
+) -> None:
+    """Adds an agent, unless somebody else just has: an admin, or another request of theirs."""
+    try:
+        Agent.insert(
+            user_id=user_id,
+            name=name,
+            email=email,
+            capacity=capacity,
+            categories=[],
+            created_at=occasion.now,
+            updated_at=occasion.now,
+        ).execute()
+    except peewee.IntegrityError as error:
+        if not is_duplicate(error):
+            raise

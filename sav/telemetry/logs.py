@@ -2,12 +2,13 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 # Libraries that report through the pipeline like everybody else, at their own level.
 _LIBRARIES = {
@@ -87,14 +88,32 @@ def hide_secrets(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMa
 
 
 def _renderers(app_env: str) -> list[Processor]:
+    tracebacks = structlog.processors.ExceptionRenderer(private_traceback)
     if app_env == "local":
-        return [structlog.dev.ConsoleRenderer(colors=_is_terminal())]
-    # Tracebacks as text, without the values of local variables.
+        return [tracebacks, structlog.dev.ConsoleRenderer(colors=_is_terminal())]
     return [
-        structlog.processors.format_exc_info,
+        tracebacks,
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(serializer=_to_json),
     ]
+
+
+def private_traceback(exc_info: ExcInfo) -> str:
+    """Where something went wrong, and of which kind it is: without messages and local variables.
+
+    Both quote what people wrote: a refused row, for one, is in the text of the database's error.
+    """
+    lines: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        number = next((part for part in error.args if isinstance(part, int)), None)
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        lines.append(
+            "\n".join(part for part in (frames, kind if number is None else f"{kind}({number})") if part)
+        )
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich came of\n".join(lines)
 
 
 def _is_terminal() -> bool:

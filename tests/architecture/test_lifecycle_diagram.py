@@ -6,13 +6,13 @@ from pathlib import Path
 from sav.domain.ticket_lifecycle import ACTIONS, STATUSES, TRANSITIONS, InvalidTransition, next_status
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "lifecycle.md").read_text(encoding="utf-8")
-DASH = "–"
+DASH = "\N{EN DASH}"
 Edge = tuple[str, str, str]
 
 
 def edges_of_the_code() -> set[Edge]:
     """Every (from, action, to) that `next_status` can give, whether the ticket is somebody's or not."""
-    found = set()
+    found: set[Edge] = set()
     for status in STATUSES:
         for action in ACTIONS:
             for has_assignee in (True, False):
@@ -67,7 +67,9 @@ def test_the_tables_footnotes_are_where_they_belong() -> None:
 def test_the_diagram_is_the_codes() -> None:
     lines = lines_of_the_diagram()
     edges = [
-        (found[1], found[3], found[2]) for line in lines if (found := re.fullmatch(r"(\w+) --> (\w+): (\w+)", line))
+        (found[1], found[3], found[2])
+        for line in lines
+        if (found := re.fullmatch(r"(\w+) --> (\w+): (\w+)", line))
     ]
     ends = [line for line in lines if "[*]" in line]
     assert len(edges) + len(ends) == len(lines), "a line of the diagram is neither an edge nor an end"

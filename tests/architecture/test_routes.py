@@ -57,7 +57,8 @@ def test_nothing_is_served_beside_the_table_of_routes() -> None:
 
 def test_every_route_says_who_may_call_it() -> None:
     assert {description.callers for description in described().values()} <= set(get_args(Callers))
-    assert {route for route, description in described().items() if description.callers == "anyone"} == FOR_ANYONE
+    open_doors = {route for route, description in described().items() if description.callers == "anyone"}
+    assert open_doors == FOR_ANYONE
 
 
 def test_the_roster_is_behind_a_door_for_staff() -> None:
@@ -122,7 +123,8 @@ def status_of(kind: type[SavError]) -> int | None:
 
 
 def documented() -> dict[str, tuple[int, str, str]]:
-    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (.+?) \| (.+?) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
     assert len({code for code, *_ in rows}) == len(rows), "a code is listed twice"
     return {code: (int(status), when, advice) for code, status, when, advice in rows}
 

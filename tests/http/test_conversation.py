@@ -213,7 +213,7 @@ def test_customers_do_not_see_an_agents_address(api: Api, talk: Conversation) ->
 
 
 def test_the_thread_is_in_the_order_of_writing(talk: Conversation, clock: Clock) -> None:
-    said = []
+    said: list[str] = []
     for who in (talk.owner, talk.agent, talk.owner):
         said.append(talk.say(who, f"Message {len(said)}"))
         clock.forward(seconds=1)

@@ -1,6 +1,6 @@
-"""The life of a ticket over HTTP: each status × action, what is answered, what is stored, what is recorded."""
+"""The life of a ticket over HTTP: each status and action, what is answered, stored and recorded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
@@ -106,7 +106,7 @@ def names(ticket_id: int) -> tuple[str, ...]:
 def state(ticket_id: int) -> tuple[Any, ...]:
     """All that a refused action must leave alone."""
     return (
-        list(Ticket.select().where(Ticket.id == ticket_id).tuples())[0],
+        list(Ticket.select().where(Ticket.id == ticket_id).tuples()),
         list(Event.select().where(Event.ticket_id == ticket_id).tuples()),
         list(Message.select().where(Message.ticket_id == ticket_id).tuples()),
         list(Agent.select().order_by(Agent.user_id).tuples()),
@@ -114,11 +114,10 @@ def state(ticket_id: int) -> tuple[Any, ...]:
 
 
 @pytest.fixture(autouse=True)
-def _agents(empty_database: dict[str, str]) -> Iterator[None]:
+def _agents(empty_database: dict[str, str]) -> None:
     make_agent(ASSIGNEE)
     make_agent(OTHER_AGENT)
     make_agent(INACTIVE_AGENT, active=False)
-    yield
 
 
 def check_changed(answer: Result, ticket_id: int, expected: Becomes, clock: Clock) -> None:
@@ -521,7 +520,16 @@ def test_whether_it_is_internal_never_changes(api: Api, was: bool) -> None:
 
 def test_a_whole_life_is_one_history(api: Api, clock: Clock) -> None:
     ticket_id = api.customer(OWNER).opened()["id"]
-    for action in ("assign", "start", "wait", "customer_reply", "resolve", "customer_reply", "resolve", "close"):
+    for action in (
+        "assign",
+        "start",
+        "wait",
+        "customer_reply",
+        "resolve",
+        "customer_reply",
+        "resolve",
+        "close",
+    ):
         clock.forward(minutes=1)
         assert act(api, ticket_id, action).status_code in (200, 201), action
     told = history(ticket_id)

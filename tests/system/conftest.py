@@ -1,5 +1,6 @@
 """The fleet that system tests share: one a test process, behind a cable to the broker that tests may cut."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from tests.servers.cable import Cable
 from tests.system.fleet import Admin, Customer, ExchangeListener, Fleet, own_account
 
 USER_IDS = count(10_001)
+
+# It logs every connection that fails, which here are many and intended.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,26 @@ def site_at(*, database: Settings, broker: Settings, directory: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def account(fresh_database: FreshDatabase, run_id: str, worker: str) -> Iterator[Settings]:
-    """A database on the server of the tests, with an account for the service."""
-    with own_account(fresh_database("fleet"), name=prefix(run_id) + worker) as settings:
-        yield settings
+def fresh_account(fresh_database: FreshDatabase, run_id: str, worker: str) -> Iterator[FreshDatabase]:
+    """`fresh_account("inbox")`: as `fresh_database`, with an account of its own for the service.
+
+    No two fleets may share a database: each would publish the other's events on its own broker.
+    """
+    with ExitStack() as stack:
+
+        def create(name: str) -> Settings:
+            account = own_account(fresh_database(name), name=f"{prefix(run_id)}{worker}_{name}")
+            return stack.enter_context(account)
+
+        yield create
 
 
 @pytest.fixture(scope="session")
 def shared_site(
-    tmp_path_factory: pytest.TempPathFactory, account: Settings, fresh_broker: FreshBroker
+    tmp_path_factory: pytest.TempPathFactory, fresh_account: FreshDatabase, fresh_broker: FreshBroker
 ) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("fleet")
-    with site_at(database=account, broker=fresh_broker(), directory=directory) as site:
+    with site_at(database=fresh_account("fleet"), broker=fresh_broker(), directory=directory) as site:
         yield site
 
 

@@ -34,6 +34,10 @@ class RunningCommand(ServerProcess):
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """To the process itself, as a supervisor does, not to its children."""
         os.kill(self._process.pid, number)
@@ -68,8 +72,8 @@ class UpService(RunningCommand):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        lines = (self.data / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        file = self.data / "events.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def call(

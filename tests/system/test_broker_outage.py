@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.plugins.servers import Settings, broker_settings_at
+from tests.plugins.servers import FreshDatabase, broker_settings_at
 from tests.servers.rabbitmq import PrivateRabbitMQ
 from tests.system.conftest import Site, site_at
 from tests.system.fleet import Admin, ProcessName, median, quantile
@@ -25,10 +25,12 @@ EVENTS_TIMEOUT_SECONDS = 60.0
 SLOWEST_WRITE_SECONDS = 10.0
 
 
-def test_thirty_seconds_without_rabbitmq(server_directory: Path, account: Settings, tmp_path: Path) -> None:
+def test_thirty_seconds_without_rabbitmq(
+    server_directory: Path, fresh_account: FreshDatabase, tmp_path: Path
+) -> None:
     with PrivateRabbitMQ(server_directory / "broker") as broker:
         settings = broker_settings_at(broker.address, "outage")
-        with site_at(database=account, broker=settings, directory=tmp_path) as site:
+        with site_at(database=fresh_account("outage"), broker=settings, directory=tmp_path) as site:
             write_through_an_outage(
                 site,
                 begin=broker.kill,

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from sav.domain import events, subscriptions
+from sav.domain.effects import PUBLISH_EVENT
 from sav.domain.events import CATALOGUE, INTERNAL, PUBLISHED, PUBLISHED_NAMES, Fact
 
 # CONTRACT §5, copied by hand.
@@ -62,7 +63,7 @@ def test_every_fact_has_its_line_of_subscriptions() -> None:
 
 @pytest.mark.parametrize("fact", CATALOGUE.values(), ids=lambda fact: fact.name)
 def test_a_fact_leaves_the_service_exactly_when_it_is_published(fact: type[Fact]) -> None:
-    leaves = subscriptions.PUBLISH_EVENT in subscriptions.SUBSCRIPTIONS[fact.name]
+    leaves = PUBLISH_EVENT in subscriptions.SUBSCRIPTIONS[fact.name]
     assert leaves == (fact in PUBLISHED)
 
 

@@ -70,7 +70,7 @@ def test_a_traceback_shows_no_values_of_variables(capsys: pytest.CaptureFixture[
     except ValueError:
         structlog.get_logger().exception("it failed")
     (line,) = lines(capsys)
-    assert "ValueError: 7" in str(line["exception"])
+    assert "ValueError(7)" in str(line["exception"])
     assert "hunter2" not in json.dumps(line)
 
 
@@ -96,3 +96,25 @@ def test_configuring_twice_writes_each_line_once(capsys: pytest.CaptureFixture[s
     configure_logs("production", "sav-service", "info")
     structlog.get_logger("sav.test").info("ticket opened")
     assert len(lines(capsys)) == 1
+
+
+@pytest.mark.parametrize("app_env", ["local", "production"])
+def test_a_traceback_says_where_and_what_but_quotes_nobody(
+    app_env: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(app_env, "sav-service", "info")
+    # Put together here, so that the source lines of the traceback do not show it.
+    written_by_somebody = "-".join(["camille", "martin"])
+    try:
+        try:
+            raise ValueError(1062, f"Duplicate entry {written_by_somebody}")
+        except ValueError as error:
+            raise KeyError(written_by_somebody) from error
+    except KeyError:
+        structlog.get_logger("test").exception("it failed")
+
+    written = capsys.readouterr().err
+    assert "camille-martin" not in written
+    assert "builtins.KeyError" in written
+    assert "builtins.ValueError(1062)" in written
+    assert "test_logs.py" in written

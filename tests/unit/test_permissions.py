@@ -73,9 +73,7 @@ rate               Y       n      n      Y
 
 def read_table(text: str) -> dict[tuple[str, str], str]:
     head, *lines = (line.split() for line in text.strip().splitlines())
-    return {
-        (line[0], column): cell for line in lines for column, cell in zip(head, line[1:], strict=True)
-    }
+    return {(line[0], column): cell for line in lines for column, cell in zip(head, line[1:], strict=True)}
 
 
 SIGHT_TABLE, PERMISSION_TABLE = read_table(SIGHT), read_table(PERMISSION)
@@ -168,7 +166,8 @@ def test_customers_choose_a_priority_up_to_the_limit_and_staff_any(maximum: Any,
                 require_priority(caller, priority, customer_maximum=maximum)
 
 
-IN_TIME, LAST_INSTANT, TOO_LATE = timedelta(minutes=1), timedelta(minutes=15), timedelta(minutes=15, seconds=1)
+LAST_INSTANT = timedelta(minutes=15)
+IN_TIME, TOO_LATE = timedelta(minutes=1), LAST_INSTANT + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(

@@ -123,16 +123,14 @@ class LifeOfATicket(RuleBasedStateMachine):
     @rule(action=sampled_from(ACTIONS))
     def act(self, action: Any) -> None:
         before = self.status
-        try:
+        if action in allowed_actions(before):
             if before == "open" and action == "resolve":
                 self.move("assign")
             self.move(action)
-        except InvalidTransition as refused:
-            assert TABLE[before, action] == FORBIDDEN
-            assert action not in refused.allowed
-            assert self.status == before
         else:
-            assert TABLE[before, action] != FORBIDDEN
+            with pytest.raises(InvalidTransition):
+                self.move(action)
+            assert self.status == before
         self.was_closed = self.was_closed or self.status == "closed"
 
     @precondition(lambda self: self.status == "resolved")
