@@ -34,6 +34,8 @@ from sav.telemetry.logs import configure_logs
 
 EVENT_FILE = "events.jsonl"
 EXIT_WRONG_SETTINGS = 2
+WORKER_STOP_SECONDS = 20
+"""How long a worker may take to end, before it is ended: a supervisor's patience is longer."""
 
 
 def initialise_database(
@@ -72,7 +74,10 @@ def worker() -> None:
         sys.exit(EXIT_WRONG_SETTINGS)
     configure_logs(settings.APP_ENV, settings.APP_NAME, settings.LOG_LEVEL)
     initialise_database(settings)
-    dramatiq.set_broker(worker_broker(settings))
+    broker = worker_broker(settings)
+    # Not a part of the broker itself: only a process that is nothing but a worker may be ended.
+    broker.add_middleware(StopDeadline(seconds=WORKER_STOP_SECONDS), before=BesideWorker)
+    dramatiq.set_broker(broker)
 
 
 def worker_broker(settings: Settings) -> dramatiq.Broker:

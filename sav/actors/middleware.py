@@ -1,5 +1,7 @@
 """What happens around each message in a worker process."""
 
+import os
+import threading
 from typing import Any, Protocol
 
 import dramatiq
@@ -69,3 +71,22 @@ class BesideWorker(Middleware):
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         for companion in self._companions:
             companion.stop()
+
+
+class StopDeadline(Middleware):
+    """Ends the process when its stop takes too long: connections to a silent broker close only by timeouts.
+
+    Whatever it was doing then is done by the others, as after a kill. Register it before what is stopped.
+    """
+
+    def __init__(self, *, seconds: float) -> None:
+        self._seconds = seconds
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        timer = threading.Timer(self._seconds, self._end)
+        timer.daemon = True
+        timer.start()
+
+    def _end(self) -> None:
+        log.warning("the worker did not stop in time", action="stop", seconds=self._seconds)
+        os._exit(0)

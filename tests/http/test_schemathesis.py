@@ -1,6 +1,7 @@
 """What a machine finds that knows nothing but the OpenAPI document.
 
-It sends what the document allows and what it forbids, alone and in sequences, and holds each answer against it.
+It sends what the document allows and what it forbids, alone and in sequences, and holds every answer
+against it.
 """
 
 import itertools
@@ -71,8 +72,10 @@ def configuration(caller: Api, *, coverage: str) -> schemathesis.Config:
 
 
 def with_fresh_keys(app: Any) -> Any:
-    """The application, but no Idempotency-Key comes twice: with another body that is refused, and the document
-    has no words for it."""
+    """The application, but no Idempotency-Key comes twice.
+
+    With another body that is refused, and the document has no words for it.
+    """
     numbers = itertools.count()
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:

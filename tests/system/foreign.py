@@ -115,9 +115,12 @@ class Shop:
             return 0
 
     def waiting(self) -> int:
-        """How many messages no worker has taken yet."""
-        with self.channel() as channel:
-            return int(channel.queue_declare(self.queue, passive=True).method.message_count)
+        """How many messages no worker has taken yet, or was able to finish."""
+        return self._length(self.queue)
+
+    def buried(self) -> int:
+        """How many dead letters there are."""
+        return self._length(f"{self.queue}.dead")
 
     def wait_for_consumers(self, count: int) -> None:
         wait_until(
@@ -144,6 +147,10 @@ class Shop:
         with self.channel() as channel:
             for name in ("", ".dead", ".effects", ".effects.DQ", ".effects.XQ"):
                 channel.queue_delete(self.queue + name)
+
+    def _length(self, queue: str) -> int:
+        with self.channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
