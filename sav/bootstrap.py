@@ -16,7 +16,7 @@ from sav.actors.event_exchange import EventExchange
 from sav.actors.event_file import EventFile
 from sav.actors.event_tap import EventTap
 from sav.actors.hint_sender import HintSender
-from sav.actors.middleware import BesideWorker, Companion
+from sav.actors.middleware import BesideWorker, Companion, StopDeadline
 from sav.actors.publish_event import Publish
 from sav.actors.relay import Relay
 from sav.domain.effects import PUBLISH_EVENT

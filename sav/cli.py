@@ -41,7 +41,7 @@ def up() -> None:
     unless the environment names other servers. Nothing that it has confirmed is lost, even by kill -9.
     """
     settings = with_logs(settings_for(embedded=True))
-    from sav.up import run_everything
+    from sav.launch.up import run_everything
 
     run_everything(settings)
 
@@ -50,7 +50,7 @@ def up() -> None:
 def http() -> None:
     """Run the HTTP tier (gunicorn) on APP_PORT."""
     settings = with_logs(load_settings())
-    from sav.processes import serve_http
+    from sav.launch.processes import serve_http
 
     serve_http(settings)
 
@@ -59,7 +59,7 @@ def http() -> None:
 def worker() -> None:
     """Run the workers (dramatiq), for every queue."""
     settings = with_logs(load_settings())
-    from sav.processes import run_workers
+    from sav.launch.processes import run_workers
 
     run_workers(settings)
 
@@ -68,7 +68,7 @@ def worker() -> None:
 def scheduler() -> None:
     """Run the scheduler; of several, one leads."""
     settings = with_logs(load_settings())
-    from sav.processes import run_scheduler
+    from sav.launch.processes import run_scheduler
 
     run_scheduler(settings)
 
@@ -82,7 +82,7 @@ def migrate(status: bool, embedded: bool) -> None:
     Safe to run at any time and from several machines at once.
     """
     settings = with_logs(settings_for(embedded=embedded))
-    from sav import startup
+    from sav.launch import startup
 
     startup.wait_for_database(settings)
     names = startup.pending_migrations(settings) if status else startup.apply_migrations(settings)
@@ -141,7 +141,7 @@ def tick(job: str, embedded: bool) -> None:
     With a JOB that does not exist it lists those that do.
     """
     settings = with_logs(settings_for(embedded=embedded))
-    from sav.processes import run_tick
+    from sav.launch.processes import run_tick
 
     run_tick(settings, job)
 
@@ -150,7 +150,7 @@ def tick(job: str, embedded: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
 def settings(check: bool) -> None:
     """Write docs/configuration.md and .env.example from the code; run it in the project's directory."""
-    from sav.settings_docs import PAGES
+    from sav.hands.settings_docs import PAGES
 
     _write(PAGES, "sav settings", check=check)
 
@@ -159,7 +159,7 @@ def settings(check: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
 def docs(check: bool) -> None:
     """Write docs/events.md and docs/asyncapi.json from the code; run it in the project's directory."""
-    from sav.event_docs import PAGES
+    from sav.hands.event_docs import PAGES
 
     _write(PAGES, "sav docs", check=check)
 

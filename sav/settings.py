@@ -81,8 +81,8 @@ class Settings(BaseSettings):
 
     RABBITMQ_HOST: Text = Field(
         "rabbitmq",
-        description="The message broker; of a cluster, its nodes separated by commas, each with a port of its "
-        "own if it has one (`rabbit-1,rabbit-2:5673`), tried in this order.",
+        description="The message broker; of a cluster, its nodes separated by commas, with ports where they "
+        "differ (`rabbit-1,rabbit-2:5673`), tried in this order.",
     )
     RABBITMQ_PORT: Port = Field(5672, description="The broker's port, where `RABBITMQ_HOST` names none.")
     RABBITMQ_USER: Text = Field("guest", description="The broker's user.")

@@ -79,7 +79,7 @@ class _Broker(RabbitmqBroker):
         self._queue_type = queue_type
 
     def _declare_queue(self, queue_name: str) -> Any:
-        # The delayed and the dead queue beside it stay classic: dramatiq declares them, and nothing uses them.
+        # The delayed and the dead queue beside it stay classic: they are declared, and nothing uses them.
         arguments = self._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
         return self._existing(queue_name) or self.channel.queue_declare(
             queue=queue_name, durable=True, arguments={**arguments, "x-queue-type": self._queue_type}

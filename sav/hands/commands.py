@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sav.cannot_start import CannotStart
+from sav.launch.cannot_start import CannotStart
 from sav.settings import InvalidSettings, Settings, load_settings
 
 EXIT_FAILED = 1
@@ -44,7 +44,7 @@ def settings_for(*, embedded: bool) -> Settings:
     """The environment's settings, as `sav up` reads them when `embedded`; raises `InvalidSettings`."""
     if not embedded:
         return load_settings()
-    from sav.embedded_settings import embedded_settings
+    from sav.launch.embedded_settings import embedded_settings
 
     return embedded_settings()
 

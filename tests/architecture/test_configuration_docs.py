@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sav.hands.settings_docs import PAGES
 from sav.settings import Settings
-from sav.settings_docs import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = (r"^\| `([A-Z0-9_]+)` \|", r"^#([A-Z0-9_]+)=")

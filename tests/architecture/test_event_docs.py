@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sav.event_docs import PAGES
+from sav.hands.event_docs import PAGES
 
 ROOT = Path(__file__).parents[2]
 

@@ -440,7 +440,7 @@ BAD_QUERIES: dict[str, list[str]] = {
     "user_id": ["", "0", "-1", "me", "1.0", "abc", str(2**63), "9" * 5000],
     "created_from": ["", "today", "2026", "2026-02-30", "2026-13-01", "2026-3-29", "2026-W13-7", "1774780200",
                      "2026-03-29T10:30:00", "2026-03-29T25:00:00Z", "2026-03-29T10:30:00+25:00",
-                     # A "+" that is not encoded is a space; what is then no offset must not be taken for none.
+                     # A "+" that is not encoded is a space: no offset, which is not the same as UTC.
                      "2026-03-29T10:30:00+02:00", "0001-01-01T00:00:00%2B23:59", "0000-01-01", "0999-12-31",
                      "9999-12-31T23:59:59-10:00", "10000-01-01", "%00", "2026-03-29%00", "-1"],
     "created_to": ["", "yesterday", "2026-03-32", "0001-01-01", "9999-12-31T23:59:59-10:00"],
@@ -607,7 +607,7 @@ GARBLED = [
 
 
 def test_an_if_match_that_matches_nothing(rows: Rows) -> None:
-    """Who asks for a condition that cannot hold is refused, and never taken for somebody who asks for none."""
+    """A condition that cannot hold refuses the request, and is never taken for none."""
     rows.send_json("put", {"subject": "Second version"})
     rows.send_json("correct", {"content": "Second version"})
     conditional = ("put", "patch", "assign", "resolve", "close", "rate", "correct", "correct by patch")

@@ -80,8 +80,8 @@ def with_fresh_keys(app: Any) -> Any:
 
     def call(environ: dict[str, Any], start_response: Any) -> Any:
         key = environ.get("HTTP_IDEMPOTENCY_KEY", "")
-        if 0 < len(key) < 200:
-            environ["HTTP_IDEMPOTENCY_KEY"] = f"{key}-{next(numbers)}"
+        if 0 < len(key) <= 255:
+            environ["HTTP_IDEMPOTENCY_KEY"] = f"{next(numbers)}-{key}"[:255]
         return app(environ, start_response)
 
     return call

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from sav.embedded_settings import SECRET_FILE, embedded_settings
+from sav.launch.embedded_settings import SECRET_FILE, embedded_settings
 from sav.settings import InvalidSettings, Settings, load_settings
 
 # Copied from the specification, line by line.

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from sav.cannot_start import CannotStart
+from sav.launch.cannot_start import CannotStart
 from sav.settings import Settings, load_settings
 
 # The default, and the variables any of which says that it is not wanted.

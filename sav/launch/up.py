@@ -15,16 +15,16 @@ import click
 import structlog
 
 from sav import bootstrap
-from sav.cannot_start import CannotStart
-from sav.embedded_http import EmbeddedHttpServer
-from sav.embedded_settings import make_data_directory
+from sav.launch.cannot_start import CannotStart
+from sav.launch.embedded_http import EmbeddedHttpServer
+from sav.launch.embedded_settings import make_data_directory
+from sav.launch.processes import StopSignals
+from sav.launch.startup import prepare_database
+from sav.launch.welcome import own_address, welcome
 from sav.models.database import connection
 from sav.operations.due_effects import forget_leases
-from sav.processes import StopSignals
 from sav.scheduler import Scheduler
 from sav.settings import Settings
-from sav.startup import prepare_database
-from sav.welcome import own_address, welcome
 
 HTTP_STOP_TIMEOUT_SECONDS = 8
 WORKERS_STOP_TIMEOUT_SECONDS = 5

@@ -10,11 +10,11 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from sav import bootstrap
-from sav.cannot_start import CannotStart
+from sav.launch.cannot_start import CannotStart
+from sav.launch.startup import prepare_database
 from sav.models.database import connection
 from sav.scheduler import Scheduler, UnknownJob, tick_now
 from sav.settings import Settings
-from sav.startup import prepare_database
 
 KEEPALIVE_SECONDS = 75
 """Longer than the 60 seconds of common proxies: they, not we, close an idle connection."""

@@ -5,7 +5,7 @@ import time
 import structlog
 
 from sav.bootstrap import initialise_database
-from sav.cannot_start import CannotStart
+from sav.launch.cannot_start import CannotStart
 from sav.models import migrate
 from sav.models.database import DatabaseUnavailable, connection
 from sav.settings import Settings
