@@ -34,7 +34,7 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     # Only the broker can be at fault, and it comes back: an event is never given up, and the longest
     # pause bounds how late that is noticed.
     PUBLISH_EVENT: RetryPolicy(tries=None, first=timedelta(seconds=0.5), longest=timedelta(seconds=5)),
-    # About an hour and a half, enough for a release to be rolled back.
-    HANDLE_RECEIVED_EVENT: RetryPolicy(tries=10, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
+    # About an hour, enough for a release to be rolled back.
+    HANDLE_RECEIVED_EVENT: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
 }

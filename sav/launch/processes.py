@@ -20,7 +20,6 @@ KEEPALIVE_SECONDS = 75
 """Longer than the 60 seconds of common proxies: they, not we, close an idle connection."""
 HTTP_STOP_TIMEOUT_SECONDS = 20
 """How long requests may go on after SIGTERM: longer than any statement of the database."""
-WORKER_STOP_TIMEOUT_SECONDS = 20
 WEB_PROCESS_SILENCE_SECONDS = 60
 """A web process that shows no sign of life for so long is killed and replaced."""
 
@@ -94,7 +93,7 @@ def _worker_command(settings: Settings) -> list[str]:
         "sav.bootstrap:worker",
         f"--processes={settings.WORKER_PROCESSES}",
         f"--threads={settings.WORKER_THREADS}",
-        f"--worker-shutdown-timeout={WORKER_STOP_TIMEOUT_SECONDS * 1000}",
+        f"--worker-shutdown-timeout={bootstrap.WORKER_STOP_SECONDS * 1000}",
         # The workers' logs are set up by the service, as everywhere else.
         "--skip-logging",
     ]

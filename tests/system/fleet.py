@@ -55,12 +55,11 @@ class Fleet:
         self.port = port or free_port()
         self.directory = directory
         self._environment = clean_environment(
-            **settings,
+            **{"SAV_STORAGE": "disk", **settings},
             APP_ENV="test",
             APP_HOST=LOOPBACK,
             APP_PORT=str(self.port),
             JWT_SECRET=SECRET,
-            SAV_STORAGE="disk",
             SAV_DATA_DIR=str(directory / "var"),
         )
         self._running: dict[ProcessName, RunningCommand] = {}
@@ -97,20 +96,15 @@ class Fleet:
         self._running[name].signal(signal.SIGTERM)
         self._asked_to_end_at[name] = time.monotonic()
 
-    def ended(self, name: ProcessName) -> tuple[int, float]:
+    def ended(self, name: ProcessName, *, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> tuple[int, float]:
         """The exit code, and how many seconds after `ask_to_end` it came.
 
         `subprocess.TimeoutExpired` when it does not come in time.
         """
-        code = self._running[name].exit_code(timeout_seconds=STOP_TIMEOUT_SECONDS)
+        code = self._running[name].exit_code(timeout_seconds=timeout_seconds)
         seconds = time.monotonic() - self._asked_to_end_at[name]
         self._running.pop(name).kill()
         return code, seconds
-
-    def terminate(self, name: ProcessName) -> tuple[int, float]:
-        """Asks it to end and waits; the exit code and the seconds."""
-        self.ask_to_end(name)
-        return self.ended(name)
 
     def restart(self, name: ProcessName) -> None:
         """Ends it without ceremony if it runs, and starts it again."""

@@ -19,6 +19,7 @@ from tests.system.fleet import (
     Admin,
     Customer,
     Fleet,
+    opened,
     token,
 )
 from tests.system.writers import Writers, assert_all_events_are_out, assert_nothing_is_lost_or_doubled
@@ -28,6 +29,9 @@ THINKING_SECONDS = 1.0
 HASTY_CLIENTS = 4
 REQUESTS_BEFORE_THE_STOP = 40
 BACKLOG = 60
+UNTOLD = 10
+# Below the 40 seconds that a supervisor gives; the worker gives itself 20.
+SILENT_BROKER_STOP_SECONDS = 30.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -152,6 +156,23 @@ def test_sigterm_to_the_worker_in_the_middle_of_publishing_loses_nothing(site: S
     # No lease is left behind by one who ends in good order: nobody waits for it to run out.
     waited = assert_all_events_are_out(site.listener, admin, writers.ticket_ids)
     print(f"the last event came {waited:.1f} s later")
+
+
+def test_sigterm_ends_a_worker_that_is_caught_in_a_silent_broker(
+    site: Site, customer: Customer, admin: Admin
+) -> None:
+    # Its connections are open and in use when the silence begins.
+    site.listener.wait_for(opened(customer.open()), 1)
+    site.cable.black_hole()
+    untold = [opened(customer.open()) for _ in range(UNTOLD)]
+    site.fleet.ask_to_end("worker")
+    code, seconds = site.fleet.ended("worker", timeout_seconds=SILENT_BROKER_STOP_SECONDS)
+    assert code == 0
+    print(f"sav worker ended after {seconds:.1f} s")
+
+    site.cable.mend()
+    site.fleet.start("worker")
+    assert_all_events_are_out(site.listener, admin, untold)
 
 
 def told_of(site: Site, writers: Writers) -> Callable[[], int]:

@@ -164,4 +164,4 @@ class LifeOfATicket(RuleBasedStateMachine):
 
 
 TestLifeOfATicket = LifeOfATicket.TestCase
-TestLifeOfATicket.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLifeOfATicket.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
