@@ -111,7 +111,7 @@ def run(plan: Plan, directory: Path, *, progress: Progress = lambda what, share:
             reaper.wait_until_all_live()
             _wait(
                 "settling",
-                lambda: settled_share(on.settings, on.listener),
+                lambda: settled_share(on.settings, on.listener, foreign=plan.foreign),
                 progress=progress,
                 timeout_seconds=SETTLE_TIMEOUT_SECONDS,
             )
@@ -156,7 +156,7 @@ def stage(plan: Plan, directory: Path) -> Iterator[Stage]:
         queue = settings["RABBITMQ_QUEUE"]
         stack.callback(lambda: listener.delete_queues(queue, f"{queue}.dead", *fleet.effect_queues))
         stack.enter_context(fleet)
-        victims += [Victim.process(fleet, process) for process in PROCESSES]
+        victims = [*(Victim.process(fleet, process) for process in PROCESSES), *victims]
         yield Stage(Desk(fleet), settings, listener, victims)
 
 

@@ -46,15 +46,18 @@ class _Tables:
     received: Counter[str]
 
 
-def settled_share(settings: Mapping[str, str], listener: ExchangeListener) -> float:
-    """How much of what is to be published was published, and 1 once nothing at all is owed."""
+def settled_share(settings: Mapping[str, str], listener: ExchangeListener, *, foreign: int) -> float:
+    """How much of what is to be published was published; 1 once that, the foreign events, and all that is
+    owed are done."""
     with _connection(settings) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM due_effects")
         owed = int(cursor.fetchone()[0])
         cursor.execute("SELECT COUNT(*) FROM ticket_events WHERE published_sequence IS NOT NULL")
         expected = int(cursor.fetchone()[0])
+        cursor.execute("SELECT COUNT(*) FROM received_events")
+        received = int(cursor.fetchone()[0])
     heard = len({delivery.event["id"] for delivery in listener.deliveries if _is_own(delivery)})
-    if not owed and heard >= expected:
+    if not owed and received >= foreign and heard >= expected:
         return 1.0
     return min(0.999, heard / max(1, expected))
 

@@ -85,11 +85,11 @@ class Reaper:
     ) -> None:
         self._victims = victims
         self._chance = chance
-        # Everybody dies once at least, when there are as many deaths.
-        names = [victims[n % len(victims)] for n in range(deaths)]
-        chance.shuffle(names)
-        shares = sorted(chance.uniform(0.02, until_share) for _ in names)
-        self._plan = list(zip(shares, names, strict=True))
+        # Everybody dies once at least, when there are as many deaths; each at a random moment of its turn.
+        dying = [victims[n % len(victims)] for n in range(deaths)]
+        chance.shuffle(dying)
+        shares = [(turn + chance.random()) / deaths * until_share for turn in range(deaths)]
+        self._plan = list(zip(shares, dying, strict=True))
         self._share = 0.0
         self._stopping = threading.Event()
         self._began_at = time.monotonic()
