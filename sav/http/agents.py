@@ -1,17 +1,13 @@
 """`/agents`: the roster."""
 
 from sav.http import documents, payloads
-from sav.http.desk import Desk
-from sav.http.routes import Call, Description, Reply, responder
+from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.operations.roster import change_agent, set_availability
 from sav.queries.agent_roster import list_agents, one_agent
 
 
-class Agents:
+class Agents(Resource):
     """The whole roster."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -25,11 +21,8 @@ class Agents:
         return call.page_reply(list_agents(page=call.page), documents.agent_document)
 
 
-class OneAgent:
+class OneAgent(Resource):
     """One member of the roster."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -57,11 +50,8 @@ class OneAgent:
         return Reply(document=documents.agent_document(agent, call.caller))
 
 
-class OwnAgent:
+class OwnAgent(Resource):
     """`/agents/me`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -75,11 +65,8 @@ class OwnAgent:
         return Reply(document=documents.agent_document(one_agent(call.caller.user_id), call.caller))
 
 
-class OwnAvailability:
+class OwnAvailability(Resource):
     """`/agents/me/availability`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(

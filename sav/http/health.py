@@ -5,29 +5,22 @@ from collections.abc import Callable
 import structlog
 
 from sav.http import documents
-from sav.http.desk import Desk
-from sav.http.routes import Call, Description, Reply, responder
+from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.database import database, drop_connection, ensure_connection
 
 log = structlog.get_logger(__name__)
 
 
-class Health:
+class Health(Resource):
     """The process is alive; nothing else is asked."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(Description(summary="Is the process alive?", callers="anyone", answer=documents.Health))
     def on_get(self, call: Call) -> Reply:
         return Reply(document={"status": "ok", "service": self.desk.service_name})
 
 
-class Status:
+class Status(Resource):
     """Whether the database answers."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -43,11 +36,8 @@ class Status:
         return Reply(document={"status": "error", "database": "disconnected"}, status=503)
 
 
-class Ready:
+class Ready(Resource):
     """Whether requests may be sent here: database and storage; the broker is reported, not required."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(

@@ -2,8 +2,7 @@
 
 from sav.domain.caller import Caller
 from sav.http import documents, payloads
-from sav.http.desk import Desk
-from sav.http.routes import Call, Description, Reply, responder
+from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.tables import Message
 from sav.operations.converse import delete_message, edit_message, mark_read, reply_to_ticket
 from sav.queries.conversation import list_messages, one_message, unread_count
@@ -13,11 +12,8 @@ def _message_reply(message: Message, caller: Caller) -> Reply:
     return Reply(document=documents.message_document(message, caller), revision=message.revision)
 
 
-class Messages:
+class Messages(Resource):
     """The thread, and new messages."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -63,11 +59,8 @@ class Messages:
         return created(message)
 
 
-class OneMessage:
+class OneMessage(Resource):
     """One message."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -115,11 +108,8 @@ class OneMessage:
         return Reply(document={"message": "The message was deleted."})
 
 
-class UnreadCount:
+class UnreadCount(Resource):
     """`/tickets/{ticket_id}/messages/unread-count`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -132,11 +122,8 @@ class UnreadCount:
         return Reply(document={"count": unread_count(caller=call.caller, **call.ids)})
 
 
-class AllRead:
+class AllRead(Resource):
     """`/tickets/{ticket_id}/messages/mark-all-read`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -152,11 +139,8 @@ class AllRead:
         return Reply(document={"message": "All messages are marked as read."})
 
 
-class MessageRead:
+class MessageRead(Resource):
     """`/tickets/{ticket_id}/messages/{message_id}/mark-read`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(

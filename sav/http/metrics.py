@@ -3,7 +3,7 @@
 import falcon
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from sav.http.desk import Desk
+from sav.http.routes import Resource
 from sav.models.database import ensure_connection
 from sav.queries.pipeline_health import pipeline_health
 
@@ -15,11 +15,8 @@ GAUGES = {
 """Each number of `PipelineHealth`, as Prometheus knows it."""
 
 
-class Metrics:
+class Metrics(Resource):
     """Made anew for each scrape, from the database: right under any number of processes."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         ensure_connection()

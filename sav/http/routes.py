@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import falcon
@@ -146,10 +146,11 @@ class Call:
         return f"{self.request.path}?{query}"
 
 
-class Resource(Protocol):
+class Resource:
     """A resource knows its desk, and nothing else."""
 
-    desk: Desk
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
 
 
 Responder = Callable[[Any, Call], Reply]

@@ -3,8 +3,7 @@
 from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
 from sav.http import documents, payloads
-from sav.http.desk import Desk
-from sav.http.routes import Call, Description, Reply, responder
+from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.tables import Ticket
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.edit_ticket import delete_ticket, edit_ticket
@@ -19,11 +18,8 @@ def _ticket_reply(ticket: Ticket, caller: Caller) -> Reply:
     return Reply(document=documents.ticket_document(ticket, caller), revision=ticket.revision)
 
 
-class Tickets:
+class Tickets(Resource):
     """The tickets in the caller's sight, and new ones."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -86,11 +82,8 @@ def _ticket_filter(query: payloads.TicketListQuery, caller: Caller) -> TicketFil
     )
 
 
-class OneTicket:
+class OneTicket(Resource):
     """One ticket."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -146,11 +139,8 @@ class OneTicket:
         return Reply(document={"message": "The ticket was deleted."})
 
 
-class TicketAssignment:
+class TicketAssignment(Resource):
     """`/tickets/{ticket_id}/assign`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -172,11 +162,8 @@ class TicketAssignment:
         return _ticket_reply(ticket, call.caller)
 
 
-class TicketResolution:
+class TicketResolution(Resource):
     """`/tickets/{ticket_id}/resolve`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -198,11 +185,8 @@ class TicketResolution:
         return _ticket_reply(ticket, call.caller)
 
 
-class TicketClosing:
+class TicketClosing(Resource):
     """`/tickets/{ticket_id}/close`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -225,11 +209,8 @@ class TicketClosing:
         return _ticket_reply(ticket, call.caller)
 
 
-class TicketSatisfaction:
+class TicketSatisfaction(Resource):
     """`/tickets/{ticket_id}/satisfaction`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
@@ -252,11 +233,8 @@ class TicketSatisfaction:
         return _ticket_reply(ticket, call.caller)
 
 
-class TicketHistory:
+class TicketHistory(Resource):
     """`/tickets/{ticket_id}/history`"""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
 
     @responder(
         Description(
