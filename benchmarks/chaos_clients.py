@@ -241,6 +241,10 @@ class ForeignService(_Workforce):
         while orders and not self.stopping.is_set():
             try:
                 with self._channel() as channel:
+                    queue = channel.queue_declare(self._settings["RABBITMQ_QUEUE"], passive=True).method
+                    if not self.confirmed and not queue.consumer_count:
+                        # Before a worker has ever listened, nobody keeps what is published for it.
+                        raise pika.exceptions.AMQPError("nobody listens yet")
                     while orders and not self.stopping.is_set():
                         self._tell(channel, orders[-1])
                         order = orders.pop()

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from sav.domain.foreign_events import (
     ForeignFact,
@@ -16,6 +24,7 @@ from sav.domain.foreign_events import (
     priority_of_severity,
 )
 from sav.domain.meaning import Meaning
+from sav.domain.occasion import is_sane_request_id
 from sav.domain.ticket_lifecycle import Priority
 
 MAX_EVENT_BYTES = 262_144
@@ -155,6 +164,11 @@ DATA_OF: dict[str, type[_OrderIssue] | type[_ProductIssue] | type[_UserRegistere
 """Every event that is consumed, and what its data must hold."""
 
 
+def _sane_request_id(given: object) -> object:
+    # It helps whoever reads the logs; an event is not refused for it.
+    return given if is_sane_request_id(given) else None
+
+
 class ForeignEnvelope(_Data):
     """What other services wrap their events in."""
 
@@ -164,14 +178,14 @@ class ForeignEnvelope(_Data):
         str | None, Meaning("When it happened, RFC 3339.", example="2026-01-15T09:30:00Z")
     ] = None
     id: Annotated[
-        Annotated[Line, Field(max_length=255)] | None,
+        Annotated[Line, Field(max_length=255)] | int | None,
         Meaning(
             "The same for every copy of the event, and for no other.",
             example="0d4b3c1e-6f0a-4f1b-9a75-1a8e6a1c2f10",
         ),
     ] = None
     request_id: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")] | None,
+        Annotated[str | None, BeforeValidator(_sane_request_id)],
         Meaning("The request that caused it, to follow it by.", example="shop-7f3a"),
     ] = None
 

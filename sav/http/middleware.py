@@ -1,6 +1,5 @@
 """What happens around every request: its id, its line in the log, and the end of its connection's work."""
 
-import re
 import time
 from typing import Any
 from uuid import uuid4
@@ -8,7 +7,7 @@ from uuid import uuid4
 import falcon
 import structlog
 
-_SANE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+from sav.domain.occasion import is_sane_request_id
 
 log = structlog.get_logger(__name__)
 
@@ -18,7 +17,7 @@ class RequestIds:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-ID") or ""
-        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid4())
+        request_id = given if is_sane_request_id(given) else str(uuid4())
         req.context.request_id = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)

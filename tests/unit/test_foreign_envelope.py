@@ -150,6 +150,13 @@ class TestDuplicates:
         assert self.key(body(id="x")) != self.key(body(), "x")
 
 
+def test_a_number_is_an_id_and_an_odd_request_id_no_fault() -> None:
+    event = parse_foreign_event(body(id=7, request_id="é" * 200), message_id=None)
+
+    assert event.request_id is None
+    assert event.dedup_key == parse_foreign_event(body(id=7), message_id="m").dedup_key
+
+
 def test_the_longest_event_is_read() -> None:
     padding = MAX_EVENT_BYTES - len(body(padding=""))
     parse_foreign_event(body(padding="x" * padding), message_id=None)
