@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sav.domain.caller import Caller
 
-
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,128}")
 
 
