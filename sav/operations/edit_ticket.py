@@ -40,7 +40,6 @@ def edit_ticket(
         for name in fields:
             change.require(_PERMISSION_FOR_FIELD[name])
         if "priority" in fields:
-            change.require("edit")
             require_priority(occasion.caller, fields["priority"], customer_maximum=customer_maximum_priority)
         _edit_fields(change, {name: value for name, value in fields.items() if name != "status"})
         if "status" in fields:

@@ -48,7 +48,7 @@ PUT|PATCH  /tickets/{ticket_id}                          subject          401   
 PUT|PATCH  /tickets/{ticket_id}                          description      401     200 200 409    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          category         401     200 200 409    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          tags             401     200 200 409    404       200 200   200 404 404    200 200 200    404
-PUT|PATCH  /tickets/{ticket_id}                          priority         401     200 200 409    404       200 200   200 404 404    200 200 200    404
+PUT|PATCH  /tickets/{ticket_id}                          priority         401     200 200 200    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          status           401     403 403 403    404       200 409   200 404 404    200 200 409    404
 PUT|PATCH  /tickets/{ticket_id}                          internal_notes   401     403 403 403    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          metadata         401     403 403 403    404       200 200   200 404 404    200 200 200    404

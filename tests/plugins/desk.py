@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from falcon.testing import Result, TestClient
@@ -109,7 +109,7 @@ class Api:
     clock: Clock
     headers: dict[str, str] = field(default_factory=dict)
 
-    def as_caller(self, role: Role, user_id: int, **claims: Any) -> "Api":
+    def as_caller(self, role: Literal["customer", "agent", "admin"], user_id: int, **claims: Any) -> "Api":
         token = mint_token(
             secret=SECRET,
             user_id=user_id,
