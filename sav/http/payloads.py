@@ -73,7 +73,7 @@ def _distinct(tags: list[str]) -> list[str]:
 
 
 # For the document: what the validators above ask, in its own words.
-_NOT_BLANK = {"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"}
+_NOT_BLANK = {"pattern": r"^\s*[^\x00\s][^\x00]*$"}
 
 Line = Annotated[
     str,

@@ -52,6 +52,8 @@ def apply_migrations(settings: Settings) -> list[str]:
             f"Another process has been migrating the database for over {migrate.LOCK_TIMEOUT_SECONDS} "
             "seconds. Look at its log, or wait and start again."
         ) from None
+    except DatabaseUnavailable as error:
+        raise CannotStart(_no_database(settings, str(error.__cause__ or error))) from None
     finally:
         # The long timeout was for changing tables alone.
         initialise_database(settings)

@@ -18,6 +18,7 @@ from tests.system.running_service import PROGRAMS, RunningCommand, call, clean_e
 ROOT = Path(__file__).resolve().parents[2]
 
 START_TIMEOUT_SECONDS = 90.0
+QUIET_SECONDS = 1.0
 STOP_TIMEOUT_SECONDS = 25.0
 REFUSAL_TIMEOUT_SECONDS = 30.0
 PROCESSES = ("web", "worker", "scheduler")
@@ -80,6 +81,17 @@ def honcho(settings: dict[str, str], tmp_path: Path) -> Iterator[RunningCommand]
     command.kill()
 
 
+def wait_until_quiet(command: RunningCommand) -> None:
+    """honcho 2.0 prints in its signal handler, and breaks when the signal comes while it prints."""
+
+    def says_nothing() -> bool:
+        before = command.output
+        time.sleep(QUIET_SECONDS)
+        return command.output == before
+
+    wait_until(says_nothing, timeout_seconds=START_TIMEOUT_SECONDS, what="silence")
+
+
 def test_all_processes_start_at_once_on_an_empty_database(
     honcho: RunningCommand, listener: ExchangeListener, settings: dict[str, str]
 ) -> None:
@@ -106,6 +118,7 @@ def test_all_processes_start_at_once_on_an_empty_database(
     for process in PROCESSES:
         assert f"{process}.1 stopped" not in honcho.output.replace("  ", " ")
 
+    wait_until_quiet(honcho)
     honcho.signal(signal.SIGTERM)
     started_at = time.monotonic()
     honcho.exit_code(timeout_seconds=STOP_TIMEOUT_SECONDS)
