@@ -41,8 +41,12 @@ def entry(key: Key, kid: str | None) -> dict[str, Any]:
     return members | ({} if kid is None else {"kid": kid}) | {"use": "sig"}
 
 
+TOKEN_LIFETIME_SECONDS = 24 * 3600
+"""The tokens are made when this module is imported, long before its tests run."""
+
+
 def token(key: Key, kid: str | None) -> str:
-    claims = {"sub": "7", "role": "customer", "exp": time.time() + 60}
+    claims = {"sub": "7", "role": "customer", "exp": time.time() + TOKEN_LIFETIME_SECONDS}
     return jwt.encode(claims, key, algorithm_of(key), headers=None if kid is None else {"kid": kid})
 
 

@@ -14,6 +14,8 @@ from sav.telemetry.logs import HIDDEN, configure_logs
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # Left by whatever test ran before.
+    structlog.contextvars.clear_contextvars()
     yield
     structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
