@@ -28,16 +28,12 @@ MAX_METADATA_DEPTH = 20
 """MariaDB refuses documents nested deeper than 32."""
 
 
-def _without_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
 def _with_words(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
-    return _without_nul(text)
+    if "\x00" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
 
 
 def _small_metadata(document: dict[str, Any]) -> dict[str, Any]:
@@ -72,27 +68,23 @@ def _distinct(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-# For the document: what the validators above ask, in its own words.
-_NOT_BLANK = {"pattern": r"^\s*[^\x00\s][^\x00]*$"}
+def _text(*, max_length: int) -> Any:
+    # The pattern says in the document's words what `_with_words` asks. It must take linear time: what
+    # repeats may not overlap with what follows.
+    not_blank: dict[str, Any] = {"pattern": r"^\s*[^\x00\s][^\x00]*$"}
+    return Field(min_length=1, max_length=max_length, json_schema_extra=not_blank)
 
-Line = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1),
-    AfterValidator(_without_nul),
-    Field(json_schema_extra=_NOT_BLANK),
-]
-LongText = Annotated[
-    str,
-    Field(min_length=1, max_length=20_000, json_schema_extra=_NOT_BLANK),
-    AfterValidator(_with_words),
-]
-Subject = Annotated[Line, Field(max_length=255)]
-Category = Annotated[Line, Field(max_length=100)]
-Tag = Annotated[Line, Field(max_length=50)]
+
+WithWords = AfterValidator(_with_words)
+OneLine = AfterValidator(lambda text: _with_words(text).strip())
+LongText = Annotated[str, _text(max_length=20_000), WithWords]
+Subject = Annotated[str, _text(max_length=255), OneLine]
+Category = Annotated[str, _text(max_length=100), OneLine]
+Tag = Annotated[str, _text(max_length=50), OneLine]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_distinct)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_small_metadata)]
 UserId = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
-Name = Annotated[Line, Field(max_length=255)]
+Name = Annotated[str, _text(max_length=255), OneLine]
 Email = Annotated[
     str,
     StringConstraints(
@@ -172,7 +164,7 @@ class ResolveBody(Body):
 class CloseBody(Body):
     """Why the ticket is closed."""
 
-    reason: Annotated[Line, Field(max_length=500)] | None = None
+    reason: Annotated[str, _text(max_length=500), OneLine] | None = None
 
 
 class NothingBody(Body):
@@ -183,7 +175,7 @@ class SatisfactionBody(Body):
     """How the owner rates the help, from 1 to 5."""
 
     rating: Annotated[int, Field(ge=1, le=5), Whole]
-    comment: Annotated[LongText, Field(max_length=5_000)] | None = None
+    comment: Annotated[str, _text(max_length=5_000), WithWords] | None = None
 
 
 class NewMessageBody(Body):
@@ -322,7 +314,7 @@ class TicketListQuery(ListQuery):
     created_from: Since | None = None
     created_to: Until | None = None
     updated_from: Since | None = None
-    q: Annotated[Line, Field(max_length=200)] | None = Field(
+    q: Annotated[str, _text(max_length=200), OneLine] | None = Field(
         None, description="Words that the subject or the description contains."
     )
     sort: Order = "-created_at"

@@ -1,4 +1,9 @@
-"""Full-text search over subject and description, from what people type."""
+"""Full-text search over subject and description, from what people type.
+
+MySQL, MariaDB and SQLite find the same but for this: words of one or two letters are found anywhere on a
+server, and at the beginning of words only by SQLite; and a server takes ß for ss and the like, where SQLite
+looks through accents alone.
+"""
 
 import re
 from typing import Any

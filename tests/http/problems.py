@@ -19,7 +19,7 @@ PROBLEM = jsonschema_rs.Draft202012Validator(
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "minLength": 10},
             "code": {"type": "string", "pattern": "^[a-z_]+$"},
-            "request_id": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+            "request_id": {"type": "string", "pattern": "^[ -~]{1,128}$"},
             "errors": {
                 "type": "array",
                 "minItems": 1,

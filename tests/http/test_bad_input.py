@@ -620,8 +620,8 @@ def test_an_if_match_that_matches_nothing(rows: Rows) -> None:
                 problem(rows.admin.delete(path, headers={"If-Match": etag}), 412, "stale_version")
 
 
-SANE = ["x", "0af7651916cd43dd8448eb211c80319c", "a" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"]
-INSANE = ["", "a" * 129, "a b", " ", "é", "a\tb", "a\x00b", "a\x7fb", "\x1b[31m", "a" * 10_000]
+SANE = ["x", "a b", "0af7651916cd43dd8448eb211c80319c", "a" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"]
+INSANE = ["", "a" * 129, "é", "a\tb", "a\x00b", "a\x7fb", "\x1b[31m", "a" * 10_000]
 
 
 @pytest.mark.parametrize("request_id", SANE, ids=range(len(SANE)))

@@ -4,6 +4,7 @@ What a list should hold is worked out a second time here, in plain Python over a
 """
 
 import random
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -105,10 +106,11 @@ class Shelf:
     def caller(self, role: Role, user_id: int) -> Api:
         return self.api.as_caller(role, user_id)
 
-    def expected(self, role: Role, user_id: int, order: str = "-created_at", **wanted: Any) -> list[int]:
-        chosen = [
-            row for row in self.rows if in_sight(row, role, user_id) and is_wanted(row, user_id, wanted)
-        ]
+    def expected(
+        self, role: Role, user_id: int, order: str = "-created_at", wanted: dict[str, Any] | None = None
+    ) -> list[int]:
+        visible = (row for row in self.rows if in_sight(row, role, user_id))
+        chosen = [row for row in visible if is_wanted(row, user_id, wanted or {})]
         return [row.id for row in sorted(chosen, key=sort_key(order), reverse=order.startswith("-"))]
 
 
@@ -208,7 +210,7 @@ def noise(api: Api) -> Shelf:
     """Tickets that must not appear in anybody's list: of others, at work elsewhere, or deleted."""
     shelf = Shelf(api)
     shelf.add(
-        *(simple(900 + number, user_id=77, assigned_to=66, status="in_progress", category="noise", tags=("noise",))
+        *(simple(900 + number, user_id=77, assigned_to=66, status="closed", category="noise", tags=("noise",))
           for number in range(5)),
         *(simple(950 + number, user_id=number % 3, assigned_to=7, status="assigned", deleted=True)
           for number in range(9)),
@@ -254,7 +256,7 @@ def test_each_filter_alone(shelf: Shelf, role: Role, user_id: int) -> None:
     caller, found = shelf.caller(role, user_id), 0
     for name, values in FILTERS.items():
         for value in values:
-            expected = shelf.expected(role, user_id, **{name: value})
+            expected = shelf.expected(role, user_id, wanted={name: value})
             assert ids(caller, per_page=100, **{name: value}) == expected, (name, value)
             found += len(expected)
     assert found > 200
@@ -269,7 +271,7 @@ def test_filters_together(shelf: Shelf, dice: random.Random, role: Role, user_id
         if role != "customer" and dice.random() < 0.3:
             wanted["user_id"] = dice.choice((1, 2, 3, 4))
         order, per_page = dice.choice(ORDERS), dice.choice((3, 10, 100))
-        expected = shelf.expected(role, user_id, order, **wanted)
+        expected = shelf.expected(role, user_id, order, wanted)
         assert ids(caller, sort=order, per_page=per_page, **wanted) == expected, (wanted, order)
         total = caller.get("/tickets", query_string=query_string(include_total="true", **wanted)).json[
             "meta"
@@ -397,7 +399,7 @@ def test_pages_by_number(shelf: Shelf) -> None:
 def test_a_page_by_number_goes_on_by_cursor(shelf: Shelf) -> None:
     admin, expected = (
         shelf.caller("admin", 99),
-        shelf.expected("admin", 99, "updated_at", source=["web", "chat"]),
+        shelf.expected("admin", 99, "updated_at", {"source": ["web", "chat"]}),
     )
     url = "/tickets?source=web&source=chat&sort=updated_at&per_page=10&page=3"
     assert [row["id"] for page in pages(admin, url) for row in page["data"]] == expected[20:]
@@ -465,7 +467,7 @@ def test_the_total_is_counted_only_when_asked_for(shelf: Shelf) -> None:
 
         with counted_queries() as statements:
             answer = caller.get("/tickets", query_string="include_total=true&per_page=1&status=open")
-        assert answer.json["meta"]["total"] == len(shelf.expected(role, user_id, status=["open"]))
+        assert answer.json["meta"]["total"] == len(shelf.expected(role, user_id, wanted={"status": ["open"]}))
         assert sum("COUNT(" in statement.upper() for statement in statements) == (2 if role == "agent" else 1)
 
 
@@ -478,8 +480,8 @@ def test_the_total_does_not_depend_on_the_page(shelf: Shelf) -> None:
 def test_the_link_keeps_every_parameter_and_works(api: Api) -> None:
     store([simple(number, category="a&b=c é", tags=("50%", "x y")) for number in range(1, 6)])
     asked = {
-        "category": "a&b=c é", "tag": ["50%", "x y"], "sort": "created_at", "per_page": "2", "q": "parcel & came",
-        "created_from": "2026-03-29T00:00:00+02:00", "include_total": "true",
+        "category": "a&b=c é", "tag": ["50%", "x y"], "sort": "created_at", "per_page": "2",
+        "q": "parcel & came", "created_from": "2026-03-29T00:00:00+02:00", "include_total": "true",
     }  # fmt: skip
     got = [
         row["id"]
@@ -563,8 +565,6 @@ INSANE_POSITIONS: list[Any] = [
 
 def forged(position: Any) -> str:
     """A cursor with a good checksum over anything."""
-    import zlib
-
     content = orjson.dumps(position)
     return urlsafe_b64encode(zlib.crc32(content).to_bytes(4, "big") + content).decode().rstrip("=")
 
@@ -576,7 +576,7 @@ def test_a_forged_cursor_is_refused(shelf: Shelf) -> None:
     assert admin.get("/tickets", query_string=f"cursor={forged(good)}").status_code == 200
     for position in INSANE_POSITIONS:
         refused(admin, forged(position))
-    for key in (2**63, -(2**63) - 1 + 1 - 1 if False else 2**64 - 1, 1.5, "2", None, True, [2]):
+    for key in (2**63, 2**64 - 1, 1.5, "2", None, True, [2]):
         refused(admin, forged(["-priority", key, 5]), sort="-priority")
     for key in (2**63, -1.5, "2", None):
         refused(admin, forged(["user_id", key, 5]), path="/agents")
@@ -605,11 +605,12 @@ def thread(api: Api) -> str:
     ).execute()  # fmt: skip
     Event.insert_many(
         {
-            "event_id": f"{number:036}", "ticket_id": ticket, "sequence": number, "name": "ticket.updated", "data": {},
-            "changes": {}, "actor_role": "admin", "occurred_at": NOON,
+            "event_id": f"{number:036}", "ticket_id": ticket, "sequence": number, "name": "ticket.updated",
+            "data": {}, "changes": {}, "actor_role": "admin", "occurred_at": NOON,
         }
         for number in range(2, 61)
     ).execute()  # fmt: skip
+    Ticket.update(event_count=60).execute()
     Agent.insert_many(
         {"user_id": number * 10, "capacity": 5, "categories": [], "created_at": NOON, "updated_at": NOON}
         for number in range(10, 70)
