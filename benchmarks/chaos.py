@@ -24,7 +24,7 @@ from typing import Any
 
 import click
 
-from benchmarks.chaos_clients import Clients, Desk, ForeignService
+from benchmarks.chaos_clients import Clients, ForeignService
 from benchmarks.chaos_reconciliation import Reconciliation, reconcile, settled_share
 from benchmarks.chaos_victims import Death, Reaper, Victim
 from tests.plugins.servers import broker_settings_at, server_database_settings
@@ -86,7 +86,7 @@ class Outcome:
 class Stage:
     """The service, its servers, and everybody who can be killed."""
 
-    desk: Desk
+    fleet: Fleet
     settings: dict[str, str]
     listener: ExchangeListener
     victims: list[Victim] = field(default_factory=list)
@@ -97,7 +97,7 @@ def run(plan: Plan, directory: Path, *, progress: Progress = lambda what, share:
     chance = random.Random(plan.seed)  # noqa: S311
     with stage(plan, directory) as on:
         started_at = time.monotonic()
-        clients = Clients(on.desk, tickets=plan.tickets, threads=plan.clients)
+        clients = Clients(on.fleet, tickets=plan.tickets, threads=plan.clients)
         shop = ForeignService(on.settings, events=plan.foreign, seed=chance.random())
         reaper = Reaper(on.victims, deaths=plan.deaths, chance=chance, until_share=1 - QUIET_SHARE)
         with clients, shop, reaper:
@@ -157,7 +157,7 @@ def stage(plan: Plan, directory: Path) -> Iterator[Stage]:
         stack.callback(lambda: listener.delete_queues(queue, f"{queue}.dead", *fleet.effect_queues))
         stack.enter_context(fleet)
         victims = [*(Victim.process(fleet, process) for process in PROCESSES), *victims]
-        yield Stage(Desk(fleet), settings, listener, victims)
+        yield Stage(fleet, settings, listener, victims)
 
 
 def _wait(

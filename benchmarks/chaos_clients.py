@@ -46,13 +46,6 @@ class Story:
     writes: int = 1
 
 
-class Desk:
-    """Where the API is."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-
-
 class _Workforce:
     """Threads whose first error is not lost."""
 
@@ -94,9 +87,9 @@ class Clients(_Workforce):
     otherwise prepared to hear that it was done already.
     """
 
-    def __init__(self, desk: Desk, *, tickets: int, threads: int) -> None:
+    def __init__(self, fleet: Fleet, *, tickets: int, threads: int) -> None:
         super().__init__()
-        self._desk = desk
+        self._fleet = fleet
         self._tickets = tickets
         self._left: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(tickets):
@@ -120,9 +113,9 @@ class Clients(_Workforce):
 
     def _work(self, number: int) -> None:
         with (
-            Customer(self._desk.fleet, FIRST_CUSTOMER + number) as customer,
-            Agent(self._desk.fleet, FIRST_AGENT + number) as agent,
-            Admin(self._desk.fleet, ADMIN) as admin,
+            Customer(self._fleet, FIRST_CUSTOMER + number) as customer,
+            Agent(self._fleet, FIRST_AGENT + number) as agent,
+            Admin(self._fleet, ADMIN) as admin,
         ):
             self._until_done(lambda: agent.get("/agents/me"))
             while not self.stopping.is_set():

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class DatabaseAway(errors.SavError):
-    """The database does not answer right now; nothing was changed, try again shortly."""
+    """The database does not answer right now; try again shortly, with the same Idempotency-Key if you sent one."""
 
     code = "database_unavailable"
 

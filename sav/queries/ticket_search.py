@@ -2,7 +2,7 @@
 
 MySQL, MariaDB and SQLite find the same but for this: words of one or two letters are found anywhere on a
 server, and at the beginning of words only by SQLite; and a server takes ß for ss and the like, where SQLite
-looks through accents alone.
+looks through the accents of Latin letters alone.
 """
 
 import re

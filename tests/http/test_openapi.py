@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from falcon.testing import Result
+from structlog.testing import capture_logs
 
 from sav.http import documents, payloads
 from sav.http.app import routes
@@ -423,9 +424,12 @@ def test_what_goes_wrong_here_is_declared(witness: Witness, monkeypatch: pytest.
 
     monkeypatch.setattr("sav.http.routes.path_id", fail)
     monkeypatch.setattr("sav.http.routes.parse_query", fail)
-    for path, method, _ in operations(witness.document):
-        answer = witness.send(witness.api.admin(99), method, re.sub(r"{\w+}", "7", path))
-        assert answer.status_code == 500
+    with capture_logs() as logs:
+        for path, method, _ in operations(witness.document):
+            answer = witness.send(witness.api.admin(99), method, re.sub(r"{\w+}", "7", path))
+            assert answer.status_code == 500
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert len(errors) == len(list(operations(witness.document)))
 
 
 # The page

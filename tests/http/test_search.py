@@ -123,7 +123,7 @@ SEARCHES: dict[str, list[str]] = {
     "@": ["email", "operators"],
     "<bold>": ["operators"],
     # Other scripts.
-    "παραγγελια": ["greek"],
+    "παραγγελία": ["greek"],
     "ЗАКАЗ": ["greek"],  # noqa: RUF001
     "größe": ["german"],
     # Nothing like it.

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -44,7 +44,7 @@ from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.failed_effects import retry_failed_effects
 from sav.operations.hints import Hint
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
-from sav.operations.received_events import IncomingEvent, receive_events
+from sav.operations.received_events import IncomingEvent, receive_events, received_event
 from sav.operations.settle_ticket import (
     AlreadyRated,
     NotSettledYet,
@@ -56,10 +56,9 @@ from sav.queries.pipeline_health import pipeline_health
 from tests.factories.agents import make_agent
 from tests.plugins.desk import TABLES, occasion
 
-EXAMPLES = 40
+EXAMPLES = 45
 STEPS = 20
 MOST_FAULTS = 6
-SEEN_AT_LEAST = 3
 ROUNDS_TO_QUIESCENCE = 40
 
 RULES = DeskRules(number_prefix="TICKET", customer_maximum_priority="urgent")
@@ -104,14 +103,10 @@ class Faults:
 
     def __init__(self, planned: dict[str, list[str | None]]) -> None:
         self._planned = planned
-        self._left: dict[str, Iterator[str | None]] = {}
+        self._left = {kind: iter(faults) for kind, faults in planned.items()}
 
     def __repr__(self) -> str:
         return repr(self._planned)
-
-    def begin(self) -> "Faults":
-        self._left = {kind: iter(faults) for kind, faults in self._planned.items()}
-        return self
 
     def next(self, kind: str) -> str | None:
         fault = next(self._left.get(kind, iter(())), None)
@@ -121,8 +116,7 @@ class Faults:
 
 
 NUMBER = st.integers(0, 99)
-FAULTS = st.integers(0, 2**32).map(lambda seed: Faults.at_random(Random(seed)))
-"""Evenly spread, which hypothesis's own choices are not: it likes to try the same few again and again."""
+SEED = st.integers(0, 2**32)
 
 
 @dataclass
@@ -148,6 +142,7 @@ class Pipeline(RuleBasedStateMachine):
         # Noted, and raised by an invariant: what the broker raises, the service takes for the broker's fault.
         self.complaints: list[str] = []
         self.is_cursed = True
+        self.plans = 0
         self.happens = Faults({})
         self.relay = Relay(self, clock=lambda: self.now)
         self._clocks = ExitStack()
@@ -254,10 +249,10 @@ class Pipeline(RuleBasedStateMachine):
     # Workers, relay, broker and time
 
     @precondition(lambda self: self.waiting_hints)
-    @rule(picks=st.lists(NUMBER, min_size=1, max_size=4), again=st.booleans(), faults=FAULTS)
-    def follow_hints(self, picks: list[int], again: bool, faults: Faults) -> None:
+    @rule(picks=st.lists(NUMBER, min_size=1, max_size=4), again=st.booleans(), seed=SEED)
+    def follow_hints(self, picks: list[int], again: bool, seed: int) -> None:
         """Of the queue's, in any order; one that was followed may be delivered once more."""
-        self.happens = faults.begin()
+        self._plan_faults(seed)
         for pick in picks:
             if self.waiting_hints:
                 hint = self.waiting_hints[pick % len(self.waiting_hints)]
@@ -266,21 +261,21 @@ class Pipeline(RuleBasedStateMachine):
                 self._follow(hint)
 
     @precondition(lambda self: self.model)
-    @rule(pick=NUMBER, faults=FAULTS)
-    def follow_a_forged_hint(self, pick: int, faults: Faults) -> None:
+    @rule(pick=NUMBER, seed=SEED)
+    def follow_a_forged_hint(self, pick: int, seed: int) -> None:
         """At any time, about any ticket."""
-        self.happens = faults.begin()
+        self._plan_faults(seed)
         self._follow(Hint(PUBLISH_EVENT, self._pick(pick)[0]))
 
-    @rule(faults=FAULTS)
-    def handle_foreign_events(self, faults: Faults) -> None:
-        self.happens = faults.begin()
+    @rule(seed=SEED)
+    def handle_foreign_events(self, seed: int) -> None:
+        self._plan_faults(seed)
         self._follow(Hint(HANDLE_RECEIVED_EVENT, 0))
 
-    @rule(seconds=st.sampled_from([3, 31, 600]), faults=FAULTS)
-    def relay_round(self, seconds: int, faults: Faults) -> None:
+    @rule(seconds=st.sampled_from([3, 31, 600]), seed=SEED)
+    def relay_round(self, seconds: int, seed: int) -> None:
         self.now += timedelta(seconds=seconds)
-        self.happens = faults.begin()
+        self._plan_faults(seed)
         try:
             self.relay.sweep()
         except DispatchFailed:
@@ -346,7 +341,7 @@ class Pipeline(RuleBasedStateMachine):
             told[ticket_id][sequence] = (event_id, name)
         logged: dict[int, dict[int, tuple[str, str]]] = defaultdict(dict)
         for event in Event.select().where(Event.name.in_(PUBLISHED_NAMES)):
-            logged[event.ticket_id][event.published_sequence] = (event.event_id, event.name)
+            logged[event.ticket_id][event.published_sequence or 0] = (event.event_id, event.name)
         assert told == logged
         for ticket_id, known in self.model.items():
             names = [name for _, (_, name) in sorted(told[ticket_id].items())]
@@ -393,7 +388,7 @@ class Pipeline(RuleBasedStateMachine):
             raise Killed
         if what == "fails":
             raise RuntimeError("no luck")
-        row = handle_received_event.received_event(claim.sequence)
+        row = received_event(claim.sequence)
         if self.is_cursed and int(orjson.loads(row.envelope)["id"]) >= CURSED:
             raise RuntimeError("a mistake of ours")
         if what == "killed within":
@@ -402,6 +397,12 @@ class Pipeline(RuleBasedStateMachine):
         do()
         if what == "killed after":
             raise Killed
+
+    def _plan_faults(self, seed: int) -> None:
+        # Hypothesis alone would try the same few again and again.
+        self.plans += 1
+        self.happens = Faults.at_random(Random(f"{seed} {self.plans}"))
+        note(f"faults: {self.happens}")
 
     def _pick(self, pick: int) -> tuple[int, KnownTicket]:
         ticket_id = sorted(self.model)[pick % len(self.model)]
@@ -510,5 +511,5 @@ def test_whatever_happens_everything_owed_is_done() -> None:
         ),
     )
     print(*sorted(HAPPENED.items()), sep="\n")
-    for kind, faults in WHAT_MAY_HAPPEN.items():
-        assert all(HAPPENED[f"{kind}: {fault}"] >= SEEN_AT_LEAST for fault in faults)
+    planned = {f"{kind}: {fault}" for kind, faults in WHAT_MAY_HAPPEN.items() for fault in faults}
+    assert planned <= HAPPENED.keys()

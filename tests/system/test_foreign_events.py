@@ -1,5 +1,6 @@
 """What other services send: each event has its effect once, and nothing that they send stops a worker."""
 
+import itertools
 import json
 import os
 import random
@@ -15,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.servers import FreshBroker, FreshDatabase, Settings
-from tests.servers.belongings import prefix
 from tests.servers.cable import Cable
 from tests.servers.ports import wait_until
-from tests.system.fleet import own_account
 from tests.system.foreign import Shop, Tables, Workers, envelope
 
+NUMBERS = itertools.count(1)
 SEED = int(os.environ.get("SAV_TEST_SEED", "20261122"))
 
 COPIES = 50
@@ -49,12 +49,9 @@ WHERE db = %s AND state LIKE '%%metadata lock%%' AND info LIKE 'INSERT INTO%%rec
 
 
 @pytest.fixture
-def settings(
-    fresh_database: FreshDatabase, fresh_broker: FreshBroker, run_id: str, worker: str
-) -> Iterator[Settings]:
+def settings(fresh_account: FreshDatabase, fresh_broker: FreshBroker) -> Settings:
     """An empty database with an account for the service, and a place on the broker."""
-    with own_account(fresh_database("foreign"), name=f"{prefix(run_id)}{worker}_f") as database:
-        yield database | fresh_broker()
+    return fresh_account(f"foreign{next(NUMBERS)}") | fresh_broker()
 
 
 @pytest.fixture
