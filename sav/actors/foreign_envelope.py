@@ -103,7 +103,7 @@ class _OrderIssue(_AboutPerson):
     description: Annotated[
         Text | None, Meaning("What the customer says, else the subject.", example="It was due in May.")
     ] = None
-    priority: Annotated[Priority, Meaning("How urgent it is.", example="high")] = "normal"
+    priority: Annotated[Priority | None, Meaning("How urgent it is.", example="high")] = None
 
     def fact(self) -> OrderIssue:
         title = f"Order {self.order_id}: {self.issue_type or 'issue'}"
@@ -113,7 +113,7 @@ class _OrderIssue(_AboutPerson):
             issue_type=self.issue_type,
             subject=self.subject or title,
             description=self.description or self.subject or title,
-            priority=self.priority,
+            priority=self.priority or "normal",
         )
 
 
@@ -144,15 +144,16 @@ class _UserRegistered(_Data):
     user_id: Annotated[UserId, Meaning("The new user.", example=1)]
     email: Annotated[Email, Meaning("Their e-mail address.", example="camille@example.com")]
     email_verified: Annotated[
-        bool, Meaning("Whether they have shown that it is theirs; else nothing is linked.", example=True)
-    ] = False
+        bool | None,
+        Meaning("Whether they have shown that it is theirs; else nothing is linked.", example=True),
+    ] = None
     name: Annotated[
         Annotated[Line, Field(max_length=255)] | None, Meaning("Their name.", example="Camille")
     ] = None
 
     def fact(self) -> UserRegistered:
         return UserRegistered(
-            user_id=self.user_id, email=self.email, email_verified=self.email_verified, name=self.name
+            user_id=self.user_id, email=self.email, email_verified=self.email_verified is True, name=self.name
         )
 
 

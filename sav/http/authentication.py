@@ -34,6 +34,8 @@ __all__ = [
 MAXIMUM_HEADER_BYTES = 8 * 1024
 VERIFIED_TOKENS_KEPT = 10_000
 LEEWAY_SECONDS = 0
+START_LEEWAY_SECONDS = 5
+"""A token that an auth service whose clock is a little ahead has just issued holds at once."""
 LARGEST_USER_ID = 2**63 - 1
 LONGEST_TEXT_CLAIM = 255
 
@@ -244,7 +246,7 @@ def _validity(claims: dict[str, Any]) -> tuple[float, float]:
     if "exp" not in claims:
         raise InvalidToken(Refusal.NO_EXPIRY)
     starts = [_instant(claims[name]) for name in ("nbf", "iat") if name in claims]
-    return max(starts, default=-math.inf) - LEEWAY_SECONDS, _instant(claims["exp"]) + LEEWAY_SECONDS
+    return max(starts, default=-math.inf) - START_LEEWAY_SECONDS, _instant(claims["exp"]) + LEEWAY_SECONDS
 
 
 def _instant(value: object) -> float:

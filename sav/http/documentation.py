@@ -296,6 +296,8 @@ def _response_headers(status: int, description: Description) -> Json:
         names.append("Location")
     if description.repeatable:
         names.append("Idempotency-Replayed")
+    if status == 503:
+        names.append("Retry-After")
     if "meta" in description.answer.model_fields:
         names.append("Link")
     return _named(*names)

@@ -10,25 +10,23 @@ from sav.domain import errors
 from sav.domain.ticket_lifecycle import InvalidTransition
 from sav.http.authentication import InvalidToken, KeysUnavailable, MissingToken
 from sav.http.requests import BadBody, BadQuery, BodyTooLarge, UnsupportedBody
+from sav.http.routes import RETRY_AFTER_SECONDS
 from sav.models.database import (
     DATABASE_ERRORS,
     DatabaseUnavailable,
     drop_connection,
     is_connection_lost,
-    is_lock_timeout,
     is_out_of_space,
+    is_passing,
 )
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
-
-RETRY_AFTER_SECONDS = 2
-"""What a caller is told to wait when the database or the auth service is away."""
 
 log = structlog.get_logger(__name__)
 
 
 class DatabaseAway(errors.SavError):
-    """The database does not answer right now; try again shortly, with the same Idempotency-Key if you sent one."""
+    """The database does not answer right now; try again shortly."""
 
     code = "database_unavailable"
 
@@ -145,7 +143,7 @@ def _database_error(req: falcon.Request, resp: falcon.Response, error: Exception
     if is_connection_lost(error):
         drop_connection()
         _database_away(req, resp, error, params)
-    elif is_lock_timeout(error) or is_out_of_space(error):
+    elif is_passing(error) or is_out_of_space(error):
         _database_away(req, resp, error, params)
     else:
         _unexpected(req, resp, error, params)

@@ -231,7 +231,7 @@ class ListQuery(Query):
     cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         None, description="From `meta.next_cursor`."
     )
-    page: Annotated[int, Field(ge=1, le=10_000), Number] = Field(
+    page: Annotated[int, Field(ge=1, le=LARGEST_ID), Number] = Field(
         1, description="From 1, up to the 10,000th row; not with `cursor`."
     )
     include_total: bool = Field(False, description="Count all rows into `meta.total`.")

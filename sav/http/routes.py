@@ -39,6 +39,9 @@ from sav.models.database import ensure_connection
 from sav.operations.idempotency import Answer, FirstAnswer
 from sav.queries.pages import Page, PageRequest
 
+RETRY_AFTER_SECONDS = 2
+"""What a caller is told to wait when the database, the store or the auth service is away."""
+
 Callers = Literal["anyone", "authenticated", "staff", "admin"]
 T = TypeVar("T")
 
@@ -80,6 +83,8 @@ class Reply:
     @property
     def headers(self) -> dict[str, str]:
         headers = {"ETag": f'"{self.revision}"' if self.revision else None, "Location": self.location}
+        if self.status == 503:
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if self.next_page:
             headers["Link"] = f'<{self.next_page}>; rel="next"'
         return {name: value for name, value in headers.items() if value is not None}

@@ -7,6 +7,7 @@ so that a restarted server is found without a restart of ours and nothing is eve
 from __future__ import annotations
 
 import functools
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -208,6 +209,11 @@ def is_lock_timeout(error: BaseException) -> bool:
     return error_number(error) == ER.LOCK_WAIT_TIMEOUT or "database is locked" in str(error)
 
 
+def is_passing(error: BaseException) -> bool:
+    """Whether the same work may well succeed when it is repeated: a deadlock's victim, or cut short."""
+    return error_number(error) in (ER.LOCK_DEADLOCK, ER.QUERY_INTERRUPTED) or is_lock_timeout(error)
+
+
 def is_out_of_space(error: BaseException) -> bool:
     """Whether the database could not write because its disk is full, or fails."""
     text = str(error)
@@ -230,7 +236,7 @@ def retry_deadlocks(operation: Callable[P, R]) -> Callable[P, R]:
             except peewee.OperationalError as error:
                 if error_number(error) != ER.LOCK_DEADLOCK:
                     raise
-                time.sleep(0.01 * attempt)
+                time.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311
         return operation(*args, **kwargs)
 
     return run

@@ -139,6 +139,8 @@ def add_message(change: TicketChange, author: Author, content: str, *, is_intern
     if is_internal:
         change.record(NoteAdded(message_id=message.id))
         return message
+    if author.role not in CUSTOMER_SIDE and change.ticket.first_response_at is None:
+        change.set(first_response_at=change.occasion.now)
     change.record(MessageAdded(message_id=message.id, author_role=author.role))
     if author.role in CUSTOMER_SIDE:
         _customer_replied(change)
@@ -178,8 +180,6 @@ def _customer_replied(change: TicketChange) -> None:
 
 
 def _staff_replied(change: TicketChange) -> None:
-    if change.ticket.first_response_at is None:
-        change.ticket.first_response_at = change.occasion.now
     if change.ticket.status == "assigned":
         change.move("start")
         change.record(TicketStatusChanged())

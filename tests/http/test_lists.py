@@ -180,7 +180,8 @@ def random_row(dice: random.Random, ticket_id: int) -> Row:
     return Row(
         id=ticket_id,
         user_id=dice.choice((1, 1, 2, 3, None)),
-        assigned_to=None if status == "open" else dice.choice((7, 8, 9, None)),
+        # An open ticket has nobody; should one have somebody all the same, it is not in a list twice.
+        assigned_to=dice.choice((7, 8, None, None)) if status == "open" else dice.choice((7, 8, 9, None)),
         status=status,
         priority=dice.choice(PRIORITIES),
         category=dice.choice(CATEGORIES),

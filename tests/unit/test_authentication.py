@@ -20,6 +20,7 @@ from sav.domain.caller import Caller
 from sav.domain.errors import SavError
 from sav.http import authentication
 from sav.http.authentication import (
+    START_LEEWAY_SECONDS,
     InvalidToken,
     MissingToken,
     Refusal,
@@ -220,7 +221,7 @@ BAD_CLAIMS: list[tuple[Refusal, Claims]] = [
     *((Refusal.UNKNOWN_ROLE, {"role": role, "roles": ["admin"]}) for role in ["system", "", 7]),
     (Refusal.NO_EXPIRY, {"exp": ...}),
     *((Refusal.EXPIRED, {"exp": exp}) for exp in [NOW, NOW - 0.5, NOW - 1, 0, -1]),
-    *((Refusal.NOT_YET_VALID, {name: NOW + 1}) for name in ["nbf", "iat"]),
+    *((Refusal.NOT_YET_VALID, {name: NOW + START_LEEWAY_SECONDS + 1}) for name in ["nbf", "iat"]),
     *((Refusal.MALFORMED, {name: value}) for name in ["exp", "nbf", "iat"] for value in NO_INSTANTS),
 ]
 
@@ -372,7 +373,7 @@ def test_a_refusal_tells_the_caller_nothing_but_what_to_do(verifier: TokenVerifi
 
 
 def test_a_token_holds_from_nbf_up_to_but_not_at_exp(verifier: TokenVerifier) -> None:
-    token = signed(nbf=NOW, iat=NOW - 10, exp=NOW + 60)
+    token = signed(nbf=NOW + START_LEEWAY_SECONDS, iat=NOW - 10, exp=NOW + 60)
     for _ in range(2):  # the second round meets the remembered token
         assert refused(verifier, token, now=NOW - 0.001) == Refusal.NOT_YET_VALID
         assert verifier.verify(token, now=NOW) == ALICE

@@ -51,6 +51,17 @@ def test_an_email_counts_as_verified_only_when_it_is_said() -> None:
     assert fact == UserRegistered(user_id=1, email="a@b.fr", email_verified=False, name=None)
 
 
+def test_what_may_be_left_out_may_be_null() -> None:
+    optional = {"issue_type": None, "subject": None, "description": None, "priority": None}
+    fact = parse_foreign_event(body(data={"order_id": 1, "user_id": 2, **optional}), message_id=None).fact
+    assert isinstance(fact, OrderIssue)
+    assert fact.priority == "normal"
+    data = {"user_id": 1, "email": "a@b.fr", "email_verified": None, "name": None}
+    user = parse_foreign_event(body("user.registered", data), message_id=None).fact
+    assert isinstance(user, UserRegistered)
+    assert user.email_verified is False
+
+
 def test_fields_that_we_do_not_need_are_no_fault() -> None:
     parse_foreign_event(
         body(data={"order_id": 1, "user_id": 2, "basket": [1, 2]}, trace="x"), message_id=None
