@@ -429,7 +429,7 @@ def test_a_parameter_with_a_strange_name(rows: Rows) -> None:
 
 BAD_QUERIES: dict[str, list[str]] = {
     "per_page": ["", "0", "-1", "101", "1.0", "1e1", "1_0", "+5", "%201", "x", str(2**63), "9" * 5000],
-    "page": ["", "0", "-1", "10001", "1.0", "x", str(2**64), "9" * 5000],
+    "page": ["", "0", "-1", "1.0", "x", str(2**63), str(2**64), "9" * 5000],
     "include_total": ["", "maybe", "2", "null"],
     "cursor": ["", "a" * 501],
     "status": ["", "OPEN", "done", "open,closed", "%00", "open%00"],
