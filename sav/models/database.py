@@ -21,8 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 M = TypeVar("M", bound=peewee.Model)
 
-CONNECT_TIMEOUT_SECONDS = 3
-HANDSHAKE_TIMEOUT_SECONDS = 3
+CONNECT_TIMEOUT_SECONDS = 2
+HANDSHAKE_TIMEOUT_SECONDS = 2
 """How long the server may take to greet a new connection, or to say that an old one still works."""
 STATEMENT_TIMEOUT_SECONDS = 15
 """How long one statement may take before the connection is given up."""
