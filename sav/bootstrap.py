@@ -10,7 +10,7 @@ import falcon
 
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.broker_probe import BrokerProbe, NoBroker
-from sav.actors.effects import Effect, declare_actors, effect_table
+from sav.actors.effects import Effect, Means, declare_actors, effect_table
 from sav.actors.embedded_workers import EmbeddedWorkers, LocalDispatch
 from sav.actors.event_exchange import EventExchange
 from sav.actors.event_file import EventFile
@@ -124,7 +124,7 @@ def embedded(settings: Settings) -> Embedded:
 
 
 def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
-    return effect_table(publish=publish, number_prefix=settings.TICKET_NUMBER_PREFIX)
+    return effect_table(Means(publish=publish, number_prefix=settings.TICKET_NUMBER_PREFIX))
 
 
 def _publish(settings: Settings) -> Publish:

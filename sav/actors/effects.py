@@ -1,13 +1,14 @@
 """What doing each effect means: a plain table, and its rows as Dramatiq's actors."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import dramatiq
 
-from sav.actors.desk_effects import do_desk_effects
 from sav.actors.handle_received_event import handle_received_event
+from sav.actors.owed_effects import do_owed_effects
 from sav.actors.publish_event import Publish, publish_ticket_events
 from sav.domain.effects import HANDLE_RECEIVED_EVENT, HOUSEKEEPING, PUBLISH_EVENT
 from sav.operations.effect_claims import Claim
@@ -17,13 +18,22 @@ Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
 
 
-def effect_table(*, publish: Publish, number_prefix: str) -> dict[str, Effect]:
-    """Every effect by its name; `publish` is where events go."""
-    handle = partial(handle_received_event, number_prefix=number_prefix)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the effects need from outside; the composition root provides it."""
+
+    publish: Publish
+    """Where events go."""
+    number_prefix: str
+
+
+def effect_table(means: Means) -> dict[str, Effect]:
+    """Every effect by its name."""
+    handle = partial(handle_received_event, number_prefix=means.number_prefix)
     return {
-        PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=publish),
-        HANDLE_RECEIVED_EVENT: lambda _: do_desk_effects(HANDLE_RECEIVED_EVENT, handle),
-        HOUSEKEEPING: lambda _: do_desk_effects(HOUSEKEEPING, _keep_house),
+        PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=means.publish),
+        HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
+        HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
     }
 
 

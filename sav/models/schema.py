@@ -52,3 +52,29 @@ def create_table(
     if sqlite:
         for key, text, kind in keys:
             database.execute_sql(f"CREATE {kind}INDEX IF NOT EXISTS {name}_{key} ON {name} ({text})")
+
+
+def add_columns(database: peewee.Database, name: str, *, columns: Sequence[str]) -> None:
+    """Adds columns to a table; leaves out those that a broken-off run has already added."""
+    types = _SQLITE_TYPES if isinstance(database, peewee.SqliteDatabase) else _SERVER_TYPES
+    there = {column.name for column in database.get_columns(name)}
+    for column in columns:
+        if column.split()[0] not in there:
+            database.execute_sql(f"ALTER TABLE {name} ADD COLUMN {column}".format_map(types))
+
+
+def add_indexes(
+    database: peewee.Database,
+    name: str,
+    *,
+    indexes: Mapping[str, str] | None = None,
+    unique: Mapping[str, str] | None = None,
+) -> None:
+    """Adds indexes to a table; leaves out those that a broken-off run has already added."""
+    prefix = f"{name}_" if isinstance(database, peewee.SqliteDatabase) else ""
+    there = {index.name for index in database.get_indexes(name)}
+    keys = [(key, text, "") for key, text in (indexes or {}).items()]
+    keys += [(key, text, "UNIQUE ") for key, text in (unique or {}).items()]
+    for key, text, kind in keys:
+        if prefix + key not in there:
+            database.execute_sql(f"CREATE {kind}INDEX {prefix}{key} ON {name} ({text})")

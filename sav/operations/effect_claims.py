@@ -1,4 +1,4 @@
-"""Taking an effect to do, and saying what became of it, for effects that are the desk's as a whole.
+"""Taking an effect to do, and saying what became of it.
 
 Claim a few tokens under a lease; do each effect in a transaction that begins with `finish_effect`, so that
 the token goes exactly when the effect comes; and give back what failed, until its policy gives it up.
@@ -23,22 +23,33 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A token under somebody's lease; `sequence` says what it is about."""
+    """A token under somebody's lease.
+
+    `sequence` is the place, in the ticket's log, of the fact that owes it; of an effect that the desk owes as
+    a whole (`ticket_id` is `DESK`), what it is about.
+    """
 
     token_id: int
     effect: str
+    ticket_id: int
     sequence: int
     owner: str
 
 
 @retry_deadlocks
-def claim_effects(*, effect: str, owner: str, now: datetime, limit: int) -> list[Claim]:
-    """Leases up to `limit` tokens of an effect that nobody has and that do not wait for a new try."""
+def claim_effects(
+    *, effect: str, ticket_id: int = DESK, owner: str, now: datetime, limit: int
+) -> list[Claim]:
+    """Leases up to `limit` tokens that nobody has, in their order.
+
+    Tokens that wait for their time, for a new try or a deadline, look leased until then (`leased_until` is
+    their `due_at`), so that no early hint does them too soon.
+    """
     with transaction():
         query = (
             DueEffect.select(DueEffect.id, DueEffect.sequence)
             .where(
-                DueEffect.ticket_id == DESK,
+                DueEffect.ticket_id == ticket_id,
                 DueEffect.effect == effect,
                 DueEffect.failed_at.is_null(),
                 DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
@@ -52,7 +63,7 @@ def claim_effects(*, effect: str, owner: str, now: datetime, limit: int) -> list
             DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
                 DueEffect.id.in_([token.id for token in tokens])
             ).execute()
-    return [Claim(token.id, effect, token.sequence, owner) for token in tokens]
+    return [Claim(token.id, effect, ticket_id, token.sequence, owner) for token in tokens]
 
 
 def finish_effect(claim: Claim) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sav import scheduler
-from sav.actors.desk_effects import do_desk_effects
+from sav.actors.owed_effects import do_owed_effects
 from sav.domain.effects import HOUSEKEEPING
 from sav.models.database import database
 from sav.models.tables import DueEffect, IdempotencyKey, SchedulerTick
@@ -90,7 +90,7 @@ def test_a_tick_by_hand_is_due_whatever_the_clock_has_said() -> None:
 
 
 def keep_house_if_due() -> None:
-    do_desk_effects(HOUSEKEEPING, lambda claim: keep_house(claim, now=NOW))
+    do_owed_effects(HOUSEKEEPING, lambda claim: keep_house(claim, now=NOW))
 
 
 def test_housekeeping_deletes_what_is_too_old_and_its_token() -> None:

@@ -39,7 +39,7 @@ def running(broker: dramatiq.Broker, *, threads: int = 4) -> Iterator[None]:
 
 def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
     named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | set(TICKS)
-    table = effect_table(publish=Listener(), number_prefix="TICKET")
+    table = effect_table(Means(publish=Listener(), number_prefix="TICKET"))
     assert table.keys() == named | {HANDLE_RECEIVED_EVENT} == RETRY_POLICIES.keys()
 
 

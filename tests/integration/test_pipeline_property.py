@@ -27,9 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sav.actors import desk_effects, handle_received_event, publish_event
-from sav.actors.desk_effects import do_desk_effects
+from sav.actors import handle_received_event, owed_effects, publish_event
 from sav.actors.foreign_envelope import parse_foreign_event
+from sav.actors.owed_effects import do_owed_effects
 from sav.actors.publish_event import publish_ticket_events
 from sav.actors.relay import DispatchFailed, NotNow, Relay
 from sav.domain.effects import HANDLE_RECEIVED_EVENT, PUBLISH_EVENT, RETRY_POLICIES
@@ -147,7 +147,7 @@ class Pipeline(RuleBasedStateMachine):
         self.relay = Relay(self, clock=lambda: self.now)
         self._clocks = ExitStack()
         clock = SimpleNamespace(now=lambda _zone: self.now)
-        for module in (publish_event, desk_effects, handle_received_event):
+        for module in (publish_event, owed_effects, handle_received_event):
             self._clocks.enter_context(patch.object(module, "datetime", clock))
 
     @initialize()
@@ -377,7 +377,7 @@ class Pipeline(RuleBasedStateMachine):
             if hint.effect == PUBLISH_EVENT:
                 publish_ticket_events(hint.ticket_id, publish=Broker(self))
             else:
-                do_desk_effects(HANDLE_RECEIVED_EVENT, self._handle)
+                do_owed_effects(HANDLE_RECEIVED_EVENT, self._handle)
         except Killed:
             pass
 

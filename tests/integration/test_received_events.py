@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from sav.actors import handle_received_event
-from sav.actors.desk_effects import do_desk_effects
 from sav.actors.foreign_envelope import parse_foreign_event
+from sav.actors.owed_effects import do_owed_effects
 from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
 from sav.models.tables import DueEffect, Event, Message, ReceivedEvent, Ticket, TicketNumberSequence
 from sav.operations.received_events import receive_event
@@ -36,7 +36,7 @@ def receive(event: str, data: dict[str, Any], *, event_id: str | None = None) ->
 
 def handle() -> None:
     do = partial(handle_received_event.handle_received_event, number_prefix="TICKET")
-    do_desk_effects(HANDLE_RECEIVED_EVENT, do)
+    do_owed_effects(HANDLE_RECEIVED_EVENT, do)
 
 
 def owed() -> int:
