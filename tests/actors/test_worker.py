@@ -12,7 +12,7 @@ from dramatiq.worker import Worker
 
 from sav import bootstrap
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
-from sav.actors.effects import effect_table
+from sav.actors.effects import Means, effect_table
 from sav.actors.middleware import DatabaseConnection
 from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
 from sav.domain.subscriptions import SUBSCRIPTIONS
