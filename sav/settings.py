@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     )
     APP_PORT: Port = Field(8007, description="The port that the HTTP tier listens on.")
     APP_HOST: Text = Field("0.0.0.0", description="The address that the HTTP tier listens on.")  # noqa: S104
+    SAV_PUBLIC_URL: HttpUrl | None = Field(
+        None,
+        description="This service's address as browsers reach it, for the links it hands out "
+        "(`http://localhost:` + `APP_PORT`).",
+    )
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log line that is written."
     )
@@ -205,6 +210,10 @@ class Settings(BaseSettings):
         if "/" in self.DB_DATABASE:
             return Path(self.DB_DATABASE)
         return self.SAV_DATA_DIR / f"{self.DB_DATABASE}.sqlite3"
+
+    @property
+    def public_url(self) -> str:
+        return self.SAV_PUBLIC_URL or f"http://localhost:{self.APP_PORT}"
 
     @property
     def public_storage_url(self) -> str:
