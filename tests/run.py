@@ -47,6 +47,10 @@ TOOLS = Path(sys.executable).parent
 PASSED, FAILED, NO_SERVER = 0, 1, 2
 
 WORKERS = "2"
+# These wait for processes to start, die and come back more than they compute.
+SYSTEM_WORKERS = "4"
+# What is fuzzed is the document against the service, not the database.
+ON_SQLITE = ("tests/integration", "tests/http", "--ignore=tests/http/test_schemathesis.py")
 STEP_ENDS_ITSELF_SECONDS = 3.0
 STEP_STOP_TIMEOUT_SECONDS = 30.0
 
@@ -87,8 +91,8 @@ ALL_STEPS = (
     Step("mypy", ["mypy", "sav"]),
     Step("import layers", ["lint-imports"]),
     Step("tests, server database", ["pytest", "-n", WORKERS, "tests", "--ignore", "tests/system"]),
-    Step("tests, SQLite", ["pytest", "-n", WORKERS, "tests/integration", "tests/http", "--database=sqlite"]),
-    Step("tests, whole system", ["pytest", "-n", WORKERS, "tests/system"]),
+    Step("tests, SQLite", ["pytest", "-n", WORKERS, *ON_SQLITE, "--database=sqlite"]),
+    Step("tests, whole system", ["pytest", "-n", SYSTEM_WORKERS, "--dist", "worksteal", "tests/system"]),
 )
 
 

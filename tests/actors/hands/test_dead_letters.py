@@ -11,6 +11,7 @@ from sav.hands.dead_letters import main
 from sav.models.tables import DueEffect
 from sav.settings import Settings
 from tests.actors.hands.conftest import CommandLine, DeadQueue, environment, failed_event
+from tests.servers.ports import wait_until
 
 BODIES = [b"not JSON", b'{"event": "order.lost"}', b"\xff\x1b[31m" + b"x" * 10_000]
 REASONS = ["not JSON in UTF-8", "unknown event: order.lost", "not JSON in UTF-8"]
@@ -130,6 +131,8 @@ def test_reading_often_does_not_wear_a_quorum_queue_out(settings: Settings, dead
     names: set[frozenset[str]] = set()
     most = 0
     for _ in range(limit + 5):
+        # A quorum queue takes back what a closed connection held in its own time.
+        wait_until(lambda: dead_queue.count() == len(BODIES), timeout_seconds=10, what="the letters' return")
         with DeadLetters(settings) as letters:
             read = list(letters.read())
             names.add(frozenset(letter.id for letter in read))
