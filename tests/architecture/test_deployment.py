@@ -1,0 +1,254 @@
+"""What deploys the service is valid, says what the specification says, and knows all processes and settings."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from sav.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(sys.executable).parent
+COMPOSE = ROOT / "docker-compose.yml"
+BASE = ROOT / "k8s" / "base"
+OVERLAYS = sorted((ROOT / "k8s" / "overlays").iterdir())
+KUBERNETES = "1.30"
+# Long-running; `sav migrate` runs to its end.
+PROCESSES = {"http", "worker", "scheduler"}
+
+
+def manifests(directory: Path = BASE) -> Iterator[dict[str, Any]]:
+    for file in kustomization(directory)["resources"]:
+        if not (directory / file).is_dir():
+            yield from yaml.safe_load_all((directory / file).read_text())
+
+
+def kustomization(directory: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((directory / "kustomization.yaml").read_text())
+    return content
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    return {found["metadata"]["name"]: found for found in manifests() if found["kind"] == kind}
+
+
+def pod_specs() -> dict[str, dict[str, Any]]:
+    """The specification of the pods that run each command."""
+    workloads = [*of_kind("Deployment").values(), *of_kind("Job").values()]
+    specs = [workload["spec"]["template"]["spec"] for workload in workloads]
+    return {spec["containers"][0]["args"][0]: spec for spec in specs}
+
+
+def compose() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return content
+
+
+def own_services() -> dict[str, dict[str, Any]]:
+    """The services of our own image, by the command that they run."""
+    ours = [service for service in compose()["services"].values() if "build" in service]
+    return {service["command"][0]: service for service in ours}
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class TestProcesses:
+    def test_the_procfile_compose_and_kubernetes_run_the_same_processes(self) -> None:
+        lines = (ROOT / "Procfile").read_text().splitlines()
+        assert {line.partition(": ")[2] for line in lines} == {f"sav {process}" for process in PROCESSES}
+        assert set(own_services()) == PROCESSES | {"migrate"}
+        assert set(pod_specs()) == PROCESSES | {"migrate"}
+
+    def test_a_supervisor_waits_longer_than_any_process_takes_to_end(self) -> None:
+        for service in own_services().values():
+            assert service["stop_grace_period"] == "40s"
+        for spec in pod_specs().values():
+            assert spec["terminationGracePeriodSeconds"] == 40
+
+
+class TestSettings:
+    def test_every_variable_is_a_setting(self) -> None:
+        names = set(compose()["x-sav"]["environment"])
+        names |= {
+            name
+            for kind in ("ConfigMap", "Secret")
+            for found in of_kind(kind).values()
+            for name in data(found)
+        }
+        names |= {
+            variable["name"]
+            for spec in pod_specs().values()
+            for variable in spec["containers"][0].get("env", ())
+        }
+        for overlay in OVERLAYS:
+            for generated in kustomization(overlay).get("configMapGenerator", ()):
+                names |= {literal.partition("=")[0] for literal in generated["literals"]}
+        assert len(names) > 15
+        assert names - set(Settings.model_fields) == set()
+
+    def test_what_is_secret_is_in_the_secret_alone(self) -> None:
+        (secrets,) = of_kind("Secret").values()
+        (settings,) = of_kind("ConfigMap").values()
+        assert {name for name in data(settings) if "PASSWORD" in name or "SECRET" in name} == set()
+        assert {"DB_PASSWORD", "RABBITMQ_PASSWORD", "MINIO_SECRET_KEY"} <= set(data(secrets))
+        for overlay in OVERLAYS:
+            assert "secretGenerator" not in kustomization(overlay)
+
+    def test_kubernetes_settings_are_accepted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for kind in ("ConfigMap", "Secret"):
+            for found in of_kind(kind).values():
+                for name, value in data(found).items():
+                    monkeypatch.setenv(name, value)
+        assert Settings().APP_PORT == 8000
+
+
+def data(manifest: dict[str, Any]) -> dict[str, str]:
+    content: dict[str, str] = manifest.get("data") or manifest["stringData"]
+    return content
+
+
+class TestCompose:
+    def test_it_is_valid(self) -> None:
+        answer = run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
+        assert answer.returncode == 0, answer.stdout
+
+    def test_it_is_what_the_specification_asks_for(self) -> None:
+        services = compose()["services"]
+        assert own_services()["http"]["ports"] == ["8007:8000"]
+        assert services["sav-mysql"]["image"] == "mysql:8.0"
+        assert services["sav-mysql"]["ports"] == ["127.0.0.1:3314:3306"]
+        assert all(service["networks"] == ["e-commerce-network"] for service in services.values())
+        assert compose()["networks"]["e-commerce-network"]["name"] == "e-commerce-network"
+
+    def test_nothing_starts_before_what_it_needs(self) -> None:
+        services = compose()["services"]
+        for process in PROCESSES:
+            needed = own_services()[process]["depends_on"]
+            assert set(needed) == {"sav-migrate", "sav-mysql", "rabbitmq", "minio-bucket"}
+            for name, need in needed.items():
+                runs_to_its_end = services[name]["restart"] == "on-failure"
+                wanted = "service_completed_successfully" if runs_to_its_end else "service_healthy"
+                assert need["condition"] == wanted
+                assert runs_to_its_end or "test" in services[name]["healthcheck"]
+
+    def test_images_are_pinned(self) -> None:
+        for name, service in compose()["services"].items():
+            tag = service["image"].rpartition(":")[2]
+            assert tag not in ("", "latest"), name
+
+
+class TestKubernetes:
+    @pytest.mark.parametrize("directory", [BASE, *OVERLAYS], ids=lambda path: path.name)
+    def test_every_manifest_is_valid(self, directory: Path) -> None:
+        for manifest in manifests(directory):
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+    def test_every_file_is_used(self) -> None:
+        for directory in (BASE, *OVERLAYS):
+            resources = kustomization(directory)["resources"]
+            assert all((directory / resource).exists() for resource in resources)
+            files = {file.name for file in directory.iterdir()} - {"kustomization.yaml"}
+            assert files <= set(resources)
+
+    def test_overlays_change_what_is_there(self) -> None:
+        kinds = {manifest["kind"] for manifest in manifests()}
+        for overlay in OVERLAYS:
+            changed = kustomization(overlay)
+            assert {image["name"] for image in changed["images"]} == {"sav-service"}
+            assert {generated["name"] for generated in changed["configMapGenerator"]} <= set(
+                of_kind("ConfigMap")
+            )
+            for patch in changed["patches"]:
+                body = yaml.safe_load(patch["patch"])
+                assert (patch.get("target") or body)["kind"] in kinds
+                if isinstance(body, dict):
+                    assert body["metadata"]["name"] in of_kind(body["kind"])
+
+    def test_resources_and_replicas(self) -> None:
+        for spec in pod_specs().values():
+            assert spec["containers"][0]["resources"] == {
+                "requests": {"cpu": "100m", "memory": "256Mi"},
+                "limits": {"cpu": "300m", "memory": "512Mi"},
+            }
+        assert of_kind("Deployment")["sav-service"]["spec"]["replicas"] == 2
+
+    def test_probes(self) -> None:
+        web = pod_specs()["http"]["containers"][0]
+        assert web["livenessProbe"]["httpGet"]["path"] == "/health"
+        assert web["livenessProbe"]["periodSeconds"] == 10
+        assert web["readinessProbe"]["httpGet"]["path"] == "/ready"
+        startup = web["startupProbe"]
+        assert startup["httpGet"]["path"] == "/health"
+        assert startup["periodSeconds"] * startup["failureThreshold"] == 30
+
+    def test_nobody_is_root_and_nothing_is_written_but_temporary_files(self) -> None:
+        for spec in pod_specs().values():
+            (container,) = spec["containers"]
+            assert spec["securityContext"]["runAsNonRoot"]
+            assert container["securityContext"]["readOnlyRootFilesystem"]
+            assert not container["securityContext"]["allowPrivilegeEscalation"]
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]  # noqa: S108
+            # No claim of a volume: what lasts is in the database and in the store.
+            assert [set(volume) for volume in spec["volumes"]] == [{"name", "emptyDir"}]
+
+    def test_selectors_find_their_pods(self) -> None:
+        labels = {
+            name: found["spec"]["template"]["metadata"]["labels"]
+            for name, found in of_kind("Deployment").items()
+        }
+        for name, found in of_kind("Deployment").items():
+            assert found["spec"]["selector"]["matchLabels"] == labels[name]
+        (service,) = of_kind("Service").values()
+        assert service["spec"]["type"] == "ClusterIP"
+        assert service["spec"]["selector"] == labels["sav-service"]
+        for name, budget in of_kind("PodDisruptionBudget").items():
+            assert budget["spec"]["selector"]["matchLabels"] == labels[name]
+        for name, scaler in of_kind("HorizontalPodAutoscaler").items():
+            assert scaler["spec"]["scaleTargetRef"]["name"] == name
+            assert name in labels
+
+    def test_what_the_pods_refer_to_exists(self) -> None:
+        for spec in pod_specs().values():
+            sources = [*spec["containers"][0]["envFrom"]]
+            assert {source["configMapRef"]["name"] for source in sources if "configMapRef" in source} <= set(
+                of_kind("ConfigMap")
+            )
+            assert {source["secretRef"]["name"] for source in sources if "secretRef" in source} <= set(
+                of_kind("Secret")
+            )
+            assert spec["serviceAccountName"] in of_kind("ServiceAccount")
+
+
+class TestImage:
+    def test_the_dockerfile_is_clean(self) -> None:
+        answer = run(TOOLS / "hadolint", ROOT / "Dockerfile")
+        assert answer.returncode == 0, answer.stdout
+
+    def test_the_linter_would_say_so(self, tmp_path: Path) -> None:
+        careless = tmp_path / "Dockerfile"
+        careless.write_text("FROM python\nRUN cd /tmp\n")
+        assert run(TOOLS / "hadolint", careless).returncode == 1
+
+    def test_all_that_it_copies_may_be_copied(self) -> None:
+        lines = (ROOT / "Dockerfile").read_text().splitlines()
+        copied = {
+            name
+            for line in lines
+            if line.startswith("COPY ") and "--from" not in line
+            for name in line.split()[1:-1]
+        }
+        allowed = {
+            line.removeprefix("!")
+            for line in (ROOT / ".dockerignore").read_text().splitlines()
+            if line.startswith("!")
+        }
+        assert copied == allowed
+        assert all((ROOT / name).exists() for name in copied)
