@@ -1,4 +1,4 @@
-"""What deploys the service is valid, says what the specification says, and knows all processes and settings."""
+"""What deploys the service is valid, says what the specification says, and knows each process and setting."""
 
 import subprocess
 import sys
