@@ -21,6 +21,7 @@ from sav.models.database import (
 )
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
+from sav.storage.file_refusals import FileTypeNotAllowed
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (PageTooDeep, 400),
     (BodyTooLarge, 413),
     (UnsupportedBody, 415),
+    (FileTypeNotAllowed, 415),
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
