@@ -48,7 +48,7 @@ PASSED, FAILED, NO_SERVER = 0, 1, 2
 
 WORKERS = "2"
 # These wait for processes to start, die and come back more than they compute.
-SYSTEM_WORKERS = "4"
+SYSTEM_WORKERS = "3"
 # What is fuzzed is the document against the service, not the database.
 ON_SQLITE = ("tests/integration", "tests/http", "--ignore=tests/http/test_schemathesis.py")
 STEP_ENDS_ITSELF_SECONDS = 3.0

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.chaos import Plan, run
 
 PLAN = Plan(
-    tickets=200,
-    foreign=100,
+    tickets=120,
+    foreign=60,
     clients=8,
     seed=int(os.environ.get("SAV_TEST_SEED", "20261122")),
-    deaths=9,
+    deaths=7,
 )
 
 

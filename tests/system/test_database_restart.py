@@ -24,7 +24,7 @@ TICKETS_BEFORE = 5
 CALLERS = 8
 OUTAGE_SECONDS = 4.0
 SLOWEST_ANSWER_SECONDS = 20.0
-TYPICAL_ANSWER_SECONDS = 5.0
+TYPICAL_ANSWER_SECONDS = 8.0
 RETURN_TIMEOUT_SECONDS = 60.0
 
 Question = tuple[Callable[[], httpx.Response], Callable[[httpx.Response], None]]
