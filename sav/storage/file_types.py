@@ -66,10 +66,10 @@ FILE_TYPES: dict[str, FileType] = {
 }
 
 _HEADS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("png", re.compile(rb"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")),
+    ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("jpeg", re.compile(rb"\xff\xd8\xff[\xc0-\xff]")),
-    ("gif", re.compile(rb"GIF8[79]a.{7}", re.DOTALL)),
-    ("webp", re.compile(rb"RIFF.{4}WEBPVP8[ LX]", re.DOTALL)),
+    ("gif", re.compile(rb"GIF8[79]a")),
+    ("webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
     ("pdf", re.compile(rb"%PDF-\d")),
     ("archive", re.compile(rb"PK\x03\x04")),
     ("compound", re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
