@@ -4,7 +4,7 @@ from typing import Any
 
 import falcon
 
-from sav.http import agents, error_responses, health, messages, tickets
+from sav.http import agents, error_responses, health, messages, statistics, tickets
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
 from sav.http.metrics import Metrics
@@ -19,6 +19,7 @@ def routes(desk: Desk) -> dict[str, Any]:
         "/status": health.Status(desk),
         "/ready": health.Ready(desk),
         "/tickets": tickets.Tickets(desk),
+        "/tickets/statistics": statistics.TicketStatistics(desk),
         ticket: tickets.OneTicket(desk),
         f"{ticket}/assign": tickets.TicketAssignment(desk),
         f"{ticket}/resolve": tickets.TicketResolution(desk),

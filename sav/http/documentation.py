@@ -219,6 +219,7 @@ def _parameters(path: str, method: str, description: Description) -> Iterator[Js
 
 
 def _query_parameters(query: type[Query]) -> Iterator[Json]:
+    texts = {field.alias or name: field.description for name, field in query.model_fields.items()}
     for name, schema in query.model_json_schema()["properties"].items() if query.model_fields else ():
         schema = {key: value for key, value in schema.items() if key not in ("title", "description")}
         if schema.get("default", "") in (None, []):
@@ -227,7 +228,7 @@ def _query_parameters(query: type[Query]) -> Iterator[Json]:
             # No parameter can be null; it is just not given.
             kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
             schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-        text = query.model_fields[name].description
+        text = texts[name]
         yield {
             "name": name,
             "in": "query",

@@ -1,8 +1,10 @@
 """What may be sent: bodies and query strings, field by field."""
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
+from importlib.resources import files
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import (
@@ -19,6 +21,7 @@ from pydantic import (
 )
 from pydantic.json_schema import WithJsonSchema
 
+from sav.domain.statistics import LONGEST_SPAN, Span, start_of_day
 from sav.domain.ticket_lifecycle import Priority, Source, Status
 from sav.http.requests import LARGEST_ID, repeatable
 from sav.queries.ticket_inbox import Order
@@ -318,3 +321,81 @@ class TicketListQuery(ListQuery):
         None, description="Words that the subject or the description contains."
     )
     sort: Order = "-created_at"
+
+
+ZONES = frozenset(files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+"""The same names on every machine; what the system knows of a zone counts before the package does."""
+LAST_YEAR = 9998
+
+
+def _zone(name: str) -> str:
+    if name not in ZONES:
+        raise ValueError("must be the name of an IANA time zone, such as Europe/Paris")
+    return name
+
+
+def _from_day(value: Any, info: ValidationInfo) -> Any:
+    return _moment(value, info, days_after=0)
+
+
+def _to_day(value: Any, info: ValidationInfo) -> Any:
+    return _moment(value, info, days_after=1)
+
+
+def _moment(value: Any, info: ValidationInfo, *, days_after: int) -> Any:
+    instant = _instant(value, time.min)
+    if not isinstance(instant, datetime):
+        return instant
+    # A day alone means the whole of it, in the zone that is asked for; UTC when that one is wrong.
+    if instant.year > LAST_YEAR:
+        raise ValueError("is out of range")
+    return start_of_day(instant.date() + timedelta(days=days_after), ZoneInfo(info.data.get("tz", "UTC")))
+
+
+def _listable(instant: datetime) -> datetime:
+    if instant.year > LAST_YEAR:
+        raise ValueError("is out of range")
+    return instant
+
+
+From = Annotated[
+    AwareDatetime, BeforeValidator(_from_day), AfterValidator(_in_utc), AfterValidator(_listable), _SCHEMA
+]
+To = Annotated[
+    AwareDatetime, BeforeValidator(_to_day), AfterValidator(_in_utc), AfterValidator(_listable), _SCHEMA
+]
+
+
+class StatisticsQuery(Query):
+    """Which span of time, and in which time zone its days are."""
+
+    tz: Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_zone)] = Field(
+        "UTC", description="The IANA time zone of the days."
+    )
+    since: From | None = Field(
+        None, alias="from", description="A time, or a day of `tz`; without it from the first ticket on."
+    )
+    until: To | None = Field(
+        None,
+        alias="to",
+        description="A time, or a day of `tz` which is then included; up to 1,830 days after `from`.",
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _behind_from(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if since is not None and until is not None:
+            if until <= since:
+                raise ValueError("must lie after from")
+            if until - since > LONGEST_SPAN:
+                raise ValueError(f"must lie at most {LONGEST_SPAN.days} days after from")
+        return until
+
+    @property
+    def span(self) -> Span:
+        return Span(self.since, self.until)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.tz)

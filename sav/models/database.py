@@ -180,6 +180,21 @@ def transaction() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """One state of the database for all that is read inside, whatever others commit meanwhile; no writes."""
+    if database.in_transaction():
+        raise NestedTransaction
+    try:
+        # SQLite keeps to the state of the first read by itself.
+        with database.atomic() if is_sqlite() else database.atomic(isolation_level="REPEATABLE READ"):
+            yield
+    except (peewee.OperationalError, peewee.InterfaceError) as error:
+        if is_connection_lost(error):
+            drop_connection()
+        raise
+
+
 def for_update(query: peewee.ModelSelect[M], *, skip_locked: bool = False) -> peewee.ModelSelect[M]:
     """Locks the rows a query finds until the transaction ends. SQLite's write lock already covers them."""
     return query if is_sqlite() else query.for_update(skip_locked=skip_locked)

@@ -42,6 +42,8 @@ POST       /tickets                                      for_a_guest      401   
 POST       /tickets                                      by_phone         401     403 403 403    403       201 201   201 201 201    201 201 201    201
 POST       /tickets                                      with_metadata    401     403 403 403    403       201 201   201 201 201    201 201 201    201
 
+GET        /tickets/statistics                           -                401     200 200 200    200       200 200   200 200 200    200 200 200    200
+
 GET        /tickets/{ticket_id}                          -                401     200 200 200    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          nothing          401     200 200 200    404       200 200   200 404 404    200 200 200    404
 PUT|PATCH  /tickets/{ticket_id}                          subject          401     200 200 409    404       200 200   200 404 404    200 200 200    404

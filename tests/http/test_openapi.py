@@ -294,6 +294,9 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
     send(admin, "GET /tickets", query_string="per_page=1")
     send(customer, "GET /tickets", query_string="user_id=5")
     send(customer, "GET /tickets", query_string="cursor=x")
+    send(customer, "GET /tickets/statistics", query_string="tz=Europe/Paris&from=2026-03-29")
+    send(agent, "GET /tickets/statistics")
+    send(admin, "GET /tickets/statistics", query_string="tz=Mars")
 
     key = {"Idempotency-Key": "another"}
     message = send(customer, f"POST {ticket}/messages", {"content": "Hello?"}, headers=key).json["id"]

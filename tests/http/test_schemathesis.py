@@ -30,6 +30,8 @@ LISTS = (
     "GET /tickets/{ticket_id}/history",
     "GET /agents",
 )
+# A time zone that there is not, and an end before the beginning.
+SPANS = ("GET /tickets/statistics",)
 # An agent who is not on the roster: 422, because the id stands in the body.
 GIVES_TO_AGENTS = (
     "POST /tickets/{ticket_id}/assign",
@@ -61,7 +63,7 @@ CONFIGURATION = {
         # 'max_redirects'"); test_bad_input.py sends every operation without a token.
         "ignored_auth": {"enabled": False},
     },
-    "operations": refusable(LISTS, "400") + refusable(GIVES_TO_AGENTS, "422"),
+    "operations": refusable((*LISTS, *SPANS), "400") + refusable(GIVES_TO_AGENTS, "422"),
 }
 
 
