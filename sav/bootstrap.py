@@ -23,6 +23,7 @@ from sav.domain.effects import PUBLISH_EVENT
 from sav.http.app import create_app
 from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
 from sav.http.desk import Desk
+from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
@@ -153,6 +154,13 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             agent_default_capacity=settings.AGENT_DEFAULT_CAPACITY,
             storage=object_store(settings),
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
+            public_limits=PublicLimits(
+                requests_per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE,
+                requests_per_minute_overall=settings.PUBLIC_REQUESTS_PER_MINUTE_OVERALL,
+                wrong_guesses_per_minute=settings.PUBLIC_WRONG_GUESSES_PER_MINUTE,
+                tickets_per_hour=settings.PUBLIC_TICKETS_PER_HOUR,
+                trusted_proxies=settings.SAV_TRUSTED_PROXIES,
+            ),
         )
     )
 

@@ -4,6 +4,7 @@ Every field is one variable of the same name; `docs/configuration.md` is generat
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ def _http_origin(value: str) -> str:
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HttpOrigin = Annotated[str, AfterValidator(_http_origin)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Bound = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Network = IPv4Network | IPv6Network
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -55,6 +58,25 @@ class Settings(BaseSettings):
         None,
         description="This service's address as browsers reach it, for the links it hands out "
         "(`http://localhost:` + `APP_PORT`).",
+    )
+    SAV_TRUSTED_PROXIES: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="The proxies before this service, as networks (`10.0.0.0/8,fd00::/8`): only their "
+        "`X-Forwarded-For` is believed. Behind a proxy that is not named here, all guests look like one.",
+    )
+    PUBLIC_REQUESTS_PER_MINUTE: Bound = Field(
+        120, description="Requests without an account that one address may make a minute."
+    )
+    PUBLIC_REQUESTS_PER_MINUTE_OVERALL: Bound = Field(
+        3000, description="Requests without an account that all addresses together may make a minute."
+    )
+    PUBLIC_WRONG_GUESSES_PER_MINUTE: Bound = Field(
+        30,
+        description="Ticket numbers and access tokens that open nothing, of one address in a minute; after "
+        "them its right ones are refused too, until the minute ends.",
+    )
+    PUBLIC_TICKETS_PER_HOUR: Bound = Field(
+        20, description="Tickets that may be opened without an account for one e-mail address an hour."
     )
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log line that is written."
@@ -174,7 +196,7 @@ class Settings(BaseSettings):
         # An empty variable says nothing, except that there is no password.
         return {name: value for name, value in values.items() if value != "" or name.endswith("_PASSWORD")}
 
-    @field_validator("RABBITMQ_CONSUME_EXCHANGES", mode="before")
+    @field_validator("RABBITMQ_CONSUME_EXCHANGES", "SAV_TRUSTED_PROXIES", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -4,12 +4,12 @@ Two questions are kept apart, because they have different answers for a stranger
 does not exist for you, 404) and *permission* (no: your role may not, 403).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sav.domain.caller import Caller
+from sav.domain.caller import Caller, Role
 from sav.domain.errors import Conflict, Forbidden
 from sav.domain.ticket_lifecycle import PRIORITIES, Priority, Status
 
@@ -28,6 +28,8 @@ class TicketFacts:
     user_id: int | None
     assigned_to: int | None
     status: Status
+    ticket_id: int | None = None
+    """Which ticket it is; only a guest's sight depends on it, and without it a guest sees nothing."""
 
 
 class PriorityAboveLimit(Forbidden):
@@ -64,8 +66,14 @@ def owns(caller: Caller, ticket: TicketFacts) -> bool:
     return caller.user_id is not None and caller.user_id == ticket.user_id
 
 
+def holds_token(caller: Caller, ticket: TicketFacts) -> bool:
+    """Whether the caller is the guest of this ticket, and the ticket is still a guest's."""
+    has_shown_it = caller.ticket_id is not None and caller.ticket_id == ticket.ticket_id
+    return caller.role == "guest" and has_shown_it and ticket.user_id is None
+
+
 def may_see(caller: Caller, ticket: TicketFacts) -> bool:
-    """Sight: a customer sees their own, an agent theirs and every open one, an admin all."""
+    """Sight: a customer sees their own, an agent theirs and every open one, an admin all, a guest one."""
     match caller.role:
         case "admin" | "system":
             return True
@@ -73,6 +81,8 @@ def may_see(caller: Caller, ticket: TicketFacts) -> bool:
             return ticket.status == "open" or ticket.assigned_to == caller.user_id
         case "customer":
             return owns(caller, ticket)
+        case "guest":
+            return holds_token(caller, ticket)
 
 
 def sees_internal(caller: Caller) -> bool:
@@ -87,8 +97,9 @@ def require(caller: Caller, action: TicketAction, ticket: TicketFacts) -> None:
     """
     if caller.role == "system":
         return
-    allowed = _STAFF_ACTIONS if caller.is_staff else _OWNER_ACTIONS
-    if action not in allowed or (action == "rate" and not owns(caller, ticket)):
+    if action not in _ACTIONS_OF.get(caller.role, ()):
+        raise Forbidden
+    if action == "rate" and not owns(caller, ticket) and not holds_token(caller, ticket):
         raise Forbidden
     if action == "delete":
         _require_delete(caller, ticket)
@@ -105,6 +116,13 @@ _STAFF_ACTIONS: Collection[TicketAction] = frozenset(
         "change_status", "edit_staff_fields", "assign", "resolve", "write_note", "read_history",
     }
 )  # fmt: skip
+_GUEST_ACTIONS: Collection[TicketAction] = frozenset({"reply", "rate"})
+_ACTIONS_OF: Mapping[Role, Collection[TicketAction]] = {
+    "customer": _OWNER_ACTIONS,
+    "agent": _STAFF_ACTIONS,
+    "admin": _STAFF_ACTIONS,
+    "guest": _GUEST_ACTIONS,
+}
 
 
 def _require_delete(caller: Caller, ticket: TicketFacts) -> None:
@@ -116,7 +134,9 @@ def _require_delete(caller: Caller, ticket: TicketFacts) -> None:
 
 def require_priority(caller: Caller, priority: Priority, *, customer_maximum: Priority) -> None:
     """Customers choose a priority up to the desk's limit; raises `PriorityAboveLimit`."""
-    if caller.role == "customer" and PRIORITIES.index(priority) > PRIORITIES.index(customer_maximum):
+    if caller.is_staff or caller.role == "system":
+        return
+    if PRIORITIES.index(priority) > PRIORITIES.index(customer_maximum):
         raise PriorityAboveLimit(f"Customers may ask for a priority up to {customer_maximum}.")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import falcon
 
-from sav.http import agents, error_responses, health, messages, statistics, tickets
+from sav.http import agents, error_responses, guest_tickets, health, messages, statistics, tickets
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
 from sav.http.metrics import Metrics
@@ -14,6 +14,7 @@ from sav.http.middleware import AccessLog, RequestIds, SafeHeaders
 def routes(desk: Desk) -> dict[str, Any]:
     """Every path of the API, and its resource."""
     ticket = "/tickets/{ticket_id}"
+    guests = "/public/tickets/{ticket_number}"
     return {
         "/health": health.Health(desk),
         "/status": health.Status(desk),
@@ -31,6 +32,10 @@ def routes(desk: Desk) -> dict[str, Any]:
         f"{ticket}/messages/mark-all-read": messages.AllRead(desk),
         ticket + "/messages/{message_id}": messages.OneMessage(desk),
         ticket + "/messages/{message_id}/mark-read": messages.MessageRead(desk),
+        "/public/tickets": guest_tickets.GuestTickets(desk),
+        guests: guest_tickets.OneGuestTicket(desk),
+        f"{guests}/messages": guest_tickets.GuestMessages(desk),
+        f"{guests}/satisfaction": guest_tickets.GuestSatisfaction(desk),
         "/agents": agents.Agents(desk),
         "/agents/me": agents.OwnAgent(desk),
         "/agents/me/availability": agents.OwnAvailability(desk),

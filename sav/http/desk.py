@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sav.domain.ticket_lifecycle import Priority
 from sav.http.authentication import TokenVerifier
+from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.operations.open_ticket import DeskRules
 
@@ -31,6 +32,7 @@ class Desk:
     agent_default_capacity: int
     storage: Checkable
     broker: Checkable
+    public_limits: PublicLimits
 
     @property
     def rules(self) -> DeskRules:

@@ -9,9 +9,10 @@ import falcon
 import orjson
 from pydantic.json_schema import models_json_schema
 
+from sav.domain.ticket_numbers import LONGEST_NUMBER
 from sav.http.error_responses import TITLES
 from sav.http.payloads import Query
-from sav.http.routes import Description, description_of
+from sav.http.routes import TEXTS_IN_PATHS, Description, description_of
 
 Json = dict[str, Any]
 SCHEMA_REF = "#/components/schemas/{model}"
@@ -28,6 +29,18 @@ _HEADERS: Json = {
     "Idempotency-Replayed": {
         "description": "`true` when this is the stored first answer.",
         "schema": {"type": "string", "const": "true"},
+    },
+    "RateLimit-Limit": {
+        "description": "How many requests the limit allows in its window.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimit-Remaining": {
+        "description": "How many of them are left.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "RateLimit-Reset": {
+        "description": "Seconds until the window ends and all are there again.",
+        "schema": {"type": "integer", "minimum": 1},
     },
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
     "Cache-Control": {"description": "Whether it may be kept, and by whom.", "schema": {"type": "string"}},
@@ -156,11 +169,19 @@ def openapi_document(paths: Mapping[str, Any], *, version: str) -> Json:
             "description": "The after-sales support desk: tickets, conversations, agents.",
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in ("tickets", "messages", "agents", "probes")],
+        "tags": [{"name": name} for name in ("tickets", "messages", "guests", "agents", "probes")],
         "paths": operations,
         "components": {
             "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "ticketToken": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Ticket-Token",
+                    "description": "The access token that a guest was given with their ticket.",
+                },
+            },
         },
     }
 
@@ -189,7 +210,7 @@ def _operation(path: str, method: str, description: Description, schemas: Json) 
         "responses": _responses(path, method, description, schemas),
     }
     if description.callers != "anyone":
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{"ticketToken" if description.callers == "guest" else "token": []}]
     if description.body:
         content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.body]}}
         operation["requestBody"] = {"required": not description.body_optional, "content": content}
@@ -202,6 +223,8 @@ def _operation_id(path: str, method: str) -> str:
 
 
 def _tag(path: str) -> str:
+    if path.startswith("/public"):
+        return "guests"
     if "/messages" in path:
         return "messages"
     return next((name for name in ("tickets", "agents") if path.startswith(f"/{name}")), "probes")
@@ -209,8 +232,12 @@ def _tag(path: str) -> str:
 
 def _parameters(path: str, method: str, description: Description) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", path):
-        schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        if name in TEXTS_IN_PATHS:
+            schema: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_NUMBER}
+            text = {"description": TEXTS_IN_PATHS[name]}
+        else:
+            schema, text = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, {}
+        yield {"name": name, "in": "path", "required": True, "schema": schema, **text}
     yield from _query_parameters(description.query)
     for name, (text, limits) in _REQUEST_HEADERS.items():
         if name in _request_headers(method, description):
@@ -263,19 +290,32 @@ def _responses(path: str, method: str, description: Description, schemas: Json) 
     for status in sorted(_problem_statuses(path, description) - {int(status) for status in responses}):
         responses[str(status)] = {
             "description": TITLES[status],
-            "headers": _named(*_PROBLEM_HEADERS.get(status, ())),
+            "headers": _named(*_PROBLEM_HEADERS.get(status, ()), *_limit_headers(description)),
             "content": {"application/problem+json": {"schema": {"$ref": SCHEMA_REF.format(model="Problem")}}},
         }
     return responses
 
 
-_PROBLEM_HEADERS = {401: ("WWW-Authenticate",), 412: ("ETag",), 503: ("Retry-After",)}
+_PROBLEM_HEADERS = {
+    401: ("WWW-Authenticate",),
+    412: ("ETag",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+
+
+def _limit_headers(description: Description) -> tuple[str, ...]:
+    if not description.is_limited:
+        return ()
+    return ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
 def _problem_statuses(path: str, description: Description) -> set[int]:
     statuses = {400, 500, *description.problems}
-    if description.callers != "anyone":
+    if not description.is_open:
         statuses |= {401, 503}
+    if description.is_limited:
+        statuses |= {429, 503}
     if description.callers in ("staff", "admin"):
         statuses.add(403)
     if "{" in path:
@@ -301,7 +341,7 @@ def _response_headers(status: int, description: Description) -> Json:
         names.append("Retry-After")
     if "meta" in description.answer.model_fields:
         names.append("Link")
-    return _named(*names)
+    return _named(*names, *_limit_headers(description))
 
 
 def _named(*names: str) -> Json:

@@ -10,11 +10,14 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sav.domain.authorship import guest_facing_name
 from sav.domain.caller import Caller
 from sav.domain.permissions import sees_internal
 from sav.domain.statistics import Spread, Statistics
 from sav.domain.ticket_lifecycle import Priority, Source, Status
 from sav.models.tables import Agent, Attachment, Event, Message, Ticket
+from sav.operations.open_guest_ticket import GuestTicket
+from sav.queries.guest_ticket import GuestTicketFace
 from sav.queries.pages import Page
 from sav.queries.ticket_detail import TicketDetail
 
@@ -31,6 +34,14 @@ class Answer(BaseModel):
     """What is not described is not sent."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class PageMeta(Answer):
+    """`total` is there when `include_total=true` asked for it."""
+
+    per_page: int
+    next_cursor: str | None
+    total: int | None = None
 
 
 class TicketDocument(Answer):
@@ -111,6 +122,73 @@ class TicketDetailDocument(TicketDocument):
     links: TicketLinks
 
 
+class GuestMessageDocument(Answer):
+    """A public message, as the ticket's number shows it. `attachments` names its files."""
+
+    author_role: str
+    author_name: str
+    content: str
+    attachments: list[str]
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class WrittenGuestMessageDocument(GuestMessageDocument):
+    """The guest's own new message."""
+
+    id: int
+
+
+class GuestAttachmentDocument(Answer):
+    """A file's metadata, as the ticket's number shows it; its bytes need the access token."""
+
+    id: int
+    file_name: str
+    file_type: str
+    file_size: int
+    mime_type: str
+    created_at: AwareDatetime
+
+
+class GuestTicketSummary(Answer):
+    """What a guest's ticket shows of itself to whoever knows its number."""
+
+    id: int
+    ticket_number: str
+    subject: str
+    description: str
+    category: str | None
+    status: Status
+    first_response_at: AwareDatetime | None
+    resolved_at: AwareDatetime | None
+    closed_at: AwareDatetime | None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class OpenedGuestTicketDocument(GuestTicketSummary):
+    """The new ticket, and the token that writes to it. It is shown this once, and never again."""
+
+    access_token: str
+
+
+class GuestTicketDocument(GuestTicketSummary):
+    """A guest's ticket with a part of its public messages, and its first 100 files."""
+
+    messages: list[GuestMessageDocument]
+    attachments: list[GuestAttachmentDocument]
+    meta: PageMeta
+
+
+class GuestRatingDocument(Answer):
+    """How the guest has rated the help."""
+
+    ticket_number: str
+    status: Status
+    satisfaction_rating: int
+    satisfaction_comment: str | None
+
+
 class AgentDocument(Answer):
     """A member of the roster."""
 
@@ -137,14 +215,6 @@ class HistoryDocument(Answer):
     changes: dict[str, dict[str, Any]]
     data: dict[str, Any]
     request_id: str | None
-
-
-class PageMeta(Answer):
-    """`total` is there when `include_total=true` asked for it."""
-
-    per_page: int
-    next_cursor: str | None
-    total: int | None = None
 
 
 class PageDocument(Answer, Generic[T]):
@@ -316,6 +386,76 @@ def detail_document(detail: TicketDetail, caller: Caller) -> Document:
         "messages": [message_document(message, caller) for message in detail.messages],
         "attachments": [attachment_document(attachment, caller) for attachment in detail.attachments],
         "links": {"messages": f"{path}/messages", "attachments": f"{path}/attachments"},
+    }
+
+
+def guest_ticket_summary(ticket: Ticket) -> Document:
+    return {
+        "id": ticket.id,
+        "ticket_number": ticket.ticket_number,
+        "subject": ticket.subject,
+        "description": ticket.description,
+        "category": ticket.category,
+        "status": ticket.status,
+        "first_response_at": rfc3339(ticket.first_response_at),
+        "resolved_at": rfc3339(ticket.resolved_at),
+        "closed_at": rfc3339(ticket.closed_at),
+        "created_at": rfc3339(ticket.created_at),
+        "updated_at": rfc3339(ticket.updated_at),
+    }
+
+
+def opened_guest_ticket_document(opened: GuestTicket) -> Document:
+    return {**guest_ticket_summary(opened.ticket), "access_token": opened.access_token}
+
+
+def guest_ticket_document(face: GuestTicketFace) -> Document:
+    names: dict[int, list[str]] = {}
+    for attachment in face.attachments:
+        if attachment.message_id is not None:
+            names.setdefault(attachment.message_id, []).append(attachment.file_name)
+    return {
+        **guest_ticket_summary(face.ticket),
+        "messages": [
+            guest_message_document(message, names.get(message.id, [])) for message in face.messages.rows
+        ],
+        "attachments": [guest_attachment_document(attachment) for attachment in face.attachments],
+        "meta": {"per_page": face.messages.per_page, "next_cursor": face.messages.next_cursor},
+    }
+
+
+def guest_message_document(message: Message, attachments: Sequence[str] = ()) -> Document:
+    return {
+        "author_role": message.author_role,
+        "author_name": guest_facing_name(role=message.author_role, name=message.author_name),
+        "content": message.content,
+        "attachments": list(attachments),
+        "created_at": rfc3339(message.created_at),
+        "updated_at": rfc3339(message.updated_at),
+    }
+
+
+def written_guest_message_document(message: Message) -> Document:
+    return {"id": message.id, **guest_message_document(message)}
+
+
+def guest_attachment_document(attachment: Attachment) -> Document:
+    return {
+        "id": attachment.id,
+        "file_name": attachment.file_name,
+        "file_type": attachment.file_type,
+        "file_size": attachment.file_size,
+        "mime_type": attachment.mime_type,
+        "created_at": rfc3339(attachment.created_at),
+    }
+
+
+def guest_rating_document(ticket: Ticket) -> Document:
+    return {
+        "ticket_number": ticket.ticket_number,
+        "status": ticket.status,
+        "satisfaction_rating": ticket.satisfaction_rating,
+        "satisfaction_comment": ticket.satisfaction_comment,
     }
 
 

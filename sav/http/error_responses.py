@@ -7,6 +7,7 @@ import orjson
 import structlog
 
 from sav.domain import errors
+from sav.domain.rate_limits import RateLimited
 from sav.domain.ticket_lifecycle import InvalidTransition
 from sav.http.authentication import InvalidToken, KeysUnavailable, MissingToken
 from sav.http.requests import BadBody, BadQuery, BodyTooLarge, UnsupportedBody
@@ -38,6 +39,7 @@ STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (InvalidToken, 401),
     (KeysUnavailable, 503),
     (DatabaseAway, 503),
+    (RateLimited, 429),
     (BadBody, 400),
     (BadQuery, 400),
     (InvalidCursor, 400),
@@ -112,7 +114,7 @@ def _sav_error(req: falcon.Request, resp: falcon.Response, error: errors.SavErro
     if status == 401:
         resp.set_header("WWW-Authenticate", "Bearer")
         log.info("token refused", action="authenticate", reason=getattr(error, "reason", "missing"))
-    if status == 503:
+    if status in (429, 503):
         resp.set_header("Retry-After", str(getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)))
     write_problem(req, resp, status=status, code=error.code, detail=error.detail, **members)
 

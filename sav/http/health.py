@@ -14,7 +14,9 @@ log = structlog.get_logger(__name__)
 class Health(Resource):
     """The process is alive; nothing else is asked."""
 
-    @responder(Description(summary="Is the process alive?", callers="anyone", answer=documents.Health))
+    @responder(
+        Description(summary="Is the process alive?", callers="anyone", limited=False, answer=documents.Health)
+    )
     def on_get(self, call: Call) -> Reply:
         return Reply(document={"status": "ok", "service": self.desk.service_name})
 
@@ -26,6 +28,7 @@ class Status(Resource):
         Description(
             summary="Does the database answer?",
             callers="anyone",
+            limited=False,
             answer=documents.DatabaseStatus,
             other_answers=(503,),
         )
@@ -43,6 +46,7 @@ class Ready(Resource):
         Description(
             summary="May requests be sent here?",
             callers="anyone",
+            limited=False,
             answer=documents.Readiness,
             other_answers=(503,),
         )

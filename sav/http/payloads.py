@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.json_schema import WithJsonSchema
 
+from sav.domain.locales import Locale
 from sav.domain.statistics import LONGEST_SPAN, Span, start_of_day
 from sav.domain.ticket_lifecycle import Priority, Source, Status
 from sav.http.requests import LARGEST_ID, repeatable
@@ -139,6 +140,23 @@ class NewTicketBody(Body):
         return name
 
 
+class NewGuestTicketBody(Body):
+    """A new ticket of somebody without an account."""
+
+    email: Email
+    name: Name | None = None
+    subject: Subject
+    description: LongText
+    category: Category | None = None
+    locale: Locale | None = None
+
+
+class GuestMessageBody(Body):
+    """What a guest writes."""
+
+    content: LongText
+
+
 class TicketChangesBody(Body):
     """The fields to change; those that are not given stay. The last three are for staff."""
 
@@ -245,6 +263,15 @@ class ListQuery(Query):
         if info.data.get("cursor") is not None:
             raise ValueError("cannot be given together with cursor")
         return page
+
+
+class ThreadQuery(Query):
+    """Which part of a guest's conversation."""
+
+    per_page: Annotated[int, Field(ge=1, le=100), Number] = Field(100, description="Messages a page.")
+    cursor: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        None, description="From `meta.next_cursor`."
+    )
 
 
 def _since(value: Any) -> Any:

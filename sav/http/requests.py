@@ -3,12 +3,16 @@
 import hashlib
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import falcon
 import orjson
 import pydantic
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic_core import ErrorDetails
 
 from sav.domain.errors import FieldError, Invalid, NotFound, SavError
@@ -132,14 +136,20 @@ def _etags(header: str) -> list[tuple[str, str]]:
     return _ETAG.findall(header) if _ETAGS.fullmatch(header) else []
 
 
-def idempotency_key(req: falcon.Request) -> str | None:
-    """The Idempotency-Key, hashed; raises `BadHeader` when it is empty or too long."""
+def idempotency_key(req: falcon.Request) -> bytes | None:
+    """The Idempotency-Key; raises `BadHeader` when it is empty or too long."""
     key = req.get_header("Idempotency-Key")
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_LENGTH:
         raise BadHeader(f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} characters.")
-    return hashlib.sha256(key.encode("latin-1", "replace")).hexdigest()
+    return key.encode("latin-1", "replace")
+
+
+def seal_of(key: bytes) -> Fernet:
+    """What encrypts an answer that holds a secret, under the Idempotency-Key that asks for it again."""
+    derived = HKDF(hashes.SHA256(), length=32, salt=None, info=b"sav-service: stored answer").derive(key)
+    return Fernet(urlsafe_b64encode(derived))
 
 
 def fingerprint(req: falcon.Request, body: bytes) -> str:

@@ -7,6 +7,7 @@ knows of a responder is also what the OpenAPI document says of it.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +19,14 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from sav.domain.caller import SYSTEM, Caller
-from sav.domain.errors import Forbidden
+from sav.domain.caller import NOBODY, Caller
+from sav.domain.errors import Forbidden, NotFound
 from sav.domain.occasion import Occasion
 from sav.http.authentication import bearer_token
 from sav.http.desk import Desk
 from sav.http.documents import Document, page_document
 from sav.http.payloads import Body, ListQuery, Query
+from sav.http.rate_limits import Admission
 from sav.http.requests import (
     expected_versions,
     fingerprint,
@@ -34,15 +36,19 @@ from sav.http.requests import (
     parse_query,
     path_id,
     read_body,
+    seal_of,
 )
 from sav.models.database import ensure_connection
 from sav.operations.idempotency import Answer, FirstAnswer
+from sav.queries.guest_ticket import guest_with_token
 from sav.queries.pages import Page, PageRequest
 
 RETRY_AFTER_SECONDS = 2
 """What a caller is told to wait when the database, the store or the auth service is away."""
 
-Callers = Literal["anyone", "authenticated", "staff", "admin"]
+Callers = Literal["anyone", "guest", "authenticated", "staff", "admin"]
+TEXTS_IN_PATHS: Mapping[str, str] = {"ticket_number": "The ticket's number, or its id where one writes."}
+"""Path parameters that are no ids, with what they mean."""
 T = TypeVar("T")
 
 
@@ -51,10 +57,16 @@ class Description:
     """What a responder takes, gives, and to whom.
 
     `callers` is the door; who may do what to which ticket is decided behind it, where the ticket is known.
+    A `guest` shows the access token of the ticket that the path names; `anyone` shows nothing, and acts as
+    somebody who may do nothing (`NOBODY`).
     """
 
     summary: str
     callers: Callers
+    limited: bool = True
+    """Whether the rate limits hold, where no account is needed; only probes are without."""
+    guessable: bool = False
+    """Whether a 404 is a wrong guess at a number or a token, of which an address may make only a few."""
     answer: type[BaseModel]
     status: int = 200
     query: type[Query] = Query
@@ -66,8 +78,25 @@ class Description:
     """`read` gives an ETag and honours If-None-Match; `write` honours If-Match."""
     other_answers: tuple[int, ...] = ()
     """Statuses under which the same document is given too."""
+    secret: bool = False
+    """The answer holds a secret: what is kept of it for an Idempotency-Key is encrypted."""
     problems: tuple[int, ...] = ()
     """Problem statuses beyond those that its parts imply."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no account is needed."""
+        return self.callers in ("anyone", "guest")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the rate limits hold."""
+        return self.is_open and self.limited
+
+    @property
+    def counts_guesses(self) -> bool:
+        """Whether a 404 counts as a wrong guess."""
+        return self.is_limited and (self.guessable or self.callers == "guest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +124,14 @@ class Call:
     """One request, taken apart and found well-formed."""
 
     request: falcon.Request
+    description: Description
     caller: Caller
     now: datetime
     ids: Mapping[str, int]
+    texts: Mapping[str, str]
+    """The path's parameters that are no ids."""
+    admission: Admission | None
+    """How far the rate limits go, where they hold."""
     query: Any
     body: Any
     body_bytes: bytes
@@ -122,10 +156,25 @@ class Call:
         """Whether the caller has this revision already, so that nothing but a 304 will be sent."""
         return is_known_to_caller(self.request, revision)
 
-    def first_answer(self, reply_for: Callable[[T], Reply]) -> FirstAnswer[T] | None:
+    @property
+    def guests_ticket_id(self) -> int:
+        """The ticket whose token a guest has shown; raises `NotFound` for anybody else."""
+        if self.caller.ticket_id is None:
+            raise NotFound
+        return self.caller.ticket_id
+
+    @property
+    def identity(self) -> str:
+        """Whose Idempotency-Keys these are: a user's in their role, or those of one guest's ticket."""
+        caller = self.caller
+        return f"{caller.role}:{caller.ticket_id if caller.role == 'guest' else caller.user_id}"
+
+    def first_answer(
+        self, reply_for: Callable[[T], Reply], *, identity: str | None = None
+    ) -> FirstAnswer[T] | None:
         """How the operation remembers its answer, when the caller sent an Idempotency-Key."""
-        key_hash = idempotency_key(self.request)
-        if key_hash is None:
+        key = idempotency_key(self.request)
+        if key is None:
             return None
 
         def render(result: T) -> Answer:
@@ -133,17 +182,19 @@ class Call:
             return Answer(reply.status, reply.headers, orjson.dumps(reply.document).decode())
 
         return FirstAnswer(
-            caller=f"{self.caller.role}:{self.caller.user_id}",
-            key_hash=key_hash,
+            caller=identity or self.identity,
+            key_hash=hashlib.sha256(key).hexdigest(),
             fingerprint=fingerprint(self.request, self.body_bytes),
             render=render,
+            seal=seal_of(key) if self.description.secret else None,
         )
 
     def page_reply(self, page: Page[T], render: Callable[[T, Caller], Document]) -> Reply:
         """A list's answer, with a link to its next page."""
-        return Reply(document=page_document(page, self.caller, render), next_page=self._next(page))
+        return Reply(document=page_document(page, self.caller, render), next_page=self.page_after(page))
 
-    def _next(self, page: Page[Any]) -> str | None:
+    def page_after(self, page: Page[Any]) -> str | None:
+        """The path of the next page, when there is one."""
         if page.next_cursor is None:
             return None
         kept = {name: value for name, value in self.request.params.items() if name != "page"}
@@ -167,8 +218,14 @@ def responder(description: Description) -> Callable[[Responder], Callable[..., N
     def decorate(function: Responder) -> Callable[..., None]:
         @functools.wraps(function)
         def respond(self: Resource, req: falcon.Request, resp: falcon.Response, **ids: str) -> None:
-            call = _call(self.desk, description, req, ids)
-            _write(req, resp, function(self, call))
+            now = self.desk.clock()
+            admission = _admit(self.desk, description, req, resp, now)
+            try:
+                _write(req, resp, function(self, _call(self.desk, description, req, ids, now, admission)))
+            except NotFound:
+                if admission and description.counts_guesses:
+                    admission.wrong_guess()
+                raise
 
         respond.description = description  # type: ignore[attr-defined]
         return respond
@@ -181,27 +238,67 @@ def description_of(method: Any) -> Description | None:
     return getattr(method, "description", None)
 
 
-def _call(desk: Desk, description: Description, req: falcon.Request, ids: Mapping[str, str]) -> Call:
-    now = desk.clock()
+def _admit(
+    desk: Desk, description: Description, req: falcon.Request, resp: falcon.Response, now: datetime
+) -> Admission | None:
+    """Lets a stranger in as far as the rate limits go; nobody else is counted."""
+    if not description.is_limited:
+        return None
+    # What a stranger is told is for nobody's cache, be it on disk or on the way.
+    resp.set_header("Cache-Control", "private, no-store")
+    ensure_connection()
+    admission = Admission(desk.public_limits, req, resp, now=now)
+    admission.enter(guessing=description.counts_guesses)
+    return admission
+
+
+def _call(
+    desk: Desk,
+    description: Description,
+    req: falcon.Request,
+    parameters: Mapping[str, str],
+    now: datetime,
+    admission: Admission | None,
+) -> Call:
     # Who calls is settled before anything else is looked at: a stranger learns nothing from errors.
-    caller = SYSTEM if description.callers == "anyone" else _authenticate(desk, description, req)
-    row_ids = {name: path_id(text) for name, text in ids.items()}
+    caller = _caller(desk, description, req, parameters)
+    row_ids = {name: path_id(text) for name, text in parameters.items() if name not in TEXTS_IN_PATHS}
+    texts = {name: text for name, text in parameters.items() if name in TEXTS_IN_PATHS}
     query = parse_query(req, description.query)
     body_bytes = read_body(req) if description.body else b""
     body = _parsed_body(description, body_bytes)
-    if description.callers != "anyone":
+    if not description.is_open:
         ensure_connection()
         desk.roster.welcome(Occasion(caller, now, req.context.request_id))
     return Call(
         request=req,
+        description=description,
         caller=caller,
         now=now,
         ids=row_ids,
+        texts=texts,
+        admission=admission,
         query=query,
         body=body,
         body_bytes=body_bytes,
         expected_versions=expected_versions(req),
     )
+
+
+def _caller(
+    desk: Desk, description: Description, req: falcon.Request, parameters: Mapping[str, str]
+) -> Caller:
+    match description.callers:
+        case "anyone":
+            return NOBODY
+        case "guest":
+            # Without a token, and for a path that names nothing, the same is done: it takes the same time.
+            token = req.get_header("X-Ticket-Token") or ""
+            guest = guest_with_token(reference=parameters["ticket_number"], token=token)
+            structlog.contextvars.bind_contextvars(ticket_id=guest.ticket_id, caller_role=guest.role)
+            return guest
+        case _:
+            return _authenticate(desk, description, req)
 
 
 def _authenticate(desk: Desk, description: Description, req: falcon.Request) -> Caller:

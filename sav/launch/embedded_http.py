@@ -34,6 +34,8 @@ class EmbeddedHttpServer:
             channel_timeout=IDLE_CONNECTION_SECONDS,
             max_request_body_size=maximum_body_bytes,
             asyncore_use_poll=True,
+            # The application itself decides whose X-Forwarded-For it believes (SAV_TRUSTED_PROXIES).
+            clear_untrusted_proxy_headers=False,
             # No `Server` header: what serves is nobody's business.
             ident=None,
         )

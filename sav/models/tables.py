@@ -28,6 +28,8 @@ class Ticket(Row):
     source: Any = peewee.CharField()
     contact_email = peewee.CharField(null=True)
     contact_name = peewee.CharField(null=True)
+    locale: Any = peewee.CharField(null=True)
+    access_token_hash = peewee.CharField(null=True)
     first_response_at = UtcDateTimeField(null=True)
     resolved_at = UtcDateTimeField(null=True)
     closed_at = UtcDateTimeField(null=True)
@@ -218,6 +220,17 @@ class IdempotencyKey(Row):
     class Meta:
         table_name = "idempotency_keys"
         primary_key = peewee.CompositeKey("caller", "key_hash")
+
+
+class RateCounter(Row):
+    """How often one subject has done one thing in one window of time; the key is a hash of the three."""
+
+    key_hash = peewee.CharField(primary_key=True)
+    hits = peewee.IntegerField()
+    expires_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "rate_counters"
 
 
 class SchedulerTick(Row):

@@ -103,6 +103,9 @@ def delete_message(
 @retry_deadlocks
 def mark_read(*, occasion: Occasion, ticket_id: int, message_id: int | None = None) -> int:
     """Notes that the caller has read one message, or all that they can see; returns how many were new."""
+    if occasion.caller.user_id is None:
+        # Read state is per reader, and this one is nobody in particular.
+        raise Forbidden
     with change_ticket(ticket_id, occasion=occasion) as change:
         if message_id is not None:
             visible_message(occasion.caller, ticket_id, message_id)
@@ -151,12 +154,20 @@ def add_message(change: TicketChange, author: Author, content: str, *, is_intern
 
 def _author(caller: Caller, change: TicketChange) -> Author:
     role = side_of(caller, change.ticket)
+    if role == "guest":
+        ticket = change.ticket
+        return guest_author(name=ticket.contact_name, email=ticket.contact_email)
     return Author(
         user_id=caller.user_id,
         role=role,
         name=caller.name or f"{role.capitalize()} {caller.user_id}",
         email=caller.email or "",
     )
+
+
+def guest_author(*, name: str | None, email: str | None) -> Author:
+    """A guest, as the ticket knows them: whoever holds its token writes in their name."""
+    return Author(user_id=None, role="guest", name=name or "Guest", email=email or "")
 
 
 def side_of(caller: Caller, ticket: Ticket) -> AuthorRole:

@@ -7,30 +7,33 @@ from sav.models.fields import UtcDateTimeField
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.idempotency import LIFETIME
 
-KEYS_A_BATCH = 1000
-"""How many idempotency keys one transaction deletes: few enough to hold up no request."""
+ROWS_A_BATCH = 1000
+"""How many rows one transaction deletes: few enough to hold up no request."""
 
-_SERVER = "DELETE FROM idempotency_keys WHERE created_at <= %s ORDER BY created_at LIMIT %s"
+_SERVER = "DELETE FROM {table} WHERE {column} <= %s ORDER BY {column} LIMIT %s"
 _SQLITE = (
-    "DELETE FROM idempotency_keys WHERE rowid IN "
-    "(SELECT rowid FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT ?)"
+    "DELETE FROM {table} WHERE rowid IN "
+    "(SELECT rowid FROM {table} WHERE {column} <= ? ORDER BY {column} LIMIT ?)"
 )
 
 
 def keep_house(claim: Claim, *, now: datetime) -> None:
-    """Deletes expired idempotency keys in batches, and the token with the last of them."""
-    while not _delete_expired_keys(claim, now=now):
+    """Deletes expired idempotency keys and counters in batches, and the token after the last of them."""
+    _delete_until("idempotency_keys", "created_at", now - LIFETIME)
+    _delete_until("rate_counters", "expires_at", now)
+    with transaction():
+        finish_effect(claim)
+
+
+def _delete_until(table: str, column: str, cutoff: datetime) -> None:
+    while _delete_batch(table, column, cutoff) == ROWS_A_BATCH:
         pass
 
 
 @retry_deadlocks
-def _delete_expired_keys(claim: Claim, *, now: datetime) -> bool:
-    """Deletes one batch; returns whether it was the last."""
-    cutoff = UtcDateTimeField().db_value(now - LIFETIME)
+def _delete_batch(table: str, column: str, cutoff: datetime) -> int:
+    statement = (_SQLITE if is_sqlite() else _SERVER).format(table=table, column=column)
     with transaction():
-        statement = _SQLITE if is_sqlite() else _SERVER
-        deleted: int = database.execute_sql(statement, (cutoff, KEYS_A_BATCH)).rowcount
-        is_last = deleted < KEYS_A_BATCH
-        if is_last:
-            finish_effect(claim)
-    return is_last
+        values = (UtcDateTimeField().db_value(cutoff), ROWS_A_BATCH)
+        deleted: int = database.execute_sql(statement, values).rowcount
+    return deleted

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import peewee
+from cryptography.fernet import Fernet
 
 from sav.domain.errors import Conflict, Invalid
 from sav.models.database import is_duplicate, is_lock_timeout
@@ -57,6 +58,9 @@ class FirstAnswer(Generic[T]):
     key_hash: str
     fingerprint: str
     render: Callable[[T], Answer]
+    seal: Fernet | None = None
+    """What the stored body is encrypted with, when it holds a secret. It is made from the key as the caller
+    sent it, of which the row has a hash alone: whoever reads the table cannot read the body."""
 
     def claim(self, *, now: datetime) -> None:
         """Takes the key; raises `AlreadyAnswered`, `IdempotencyMismatch` or `RequestInFlight`."""
@@ -80,7 +84,8 @@ class FirstAnswer(Generic[T]):
     def keep(self, result: T) -> None:
         """Stores the answer to give from now on."""
         answer = self.render(result)
-        stored = {"status": answer.status, "headers": answer.headers, "body": answer.body}
+        body = self.seal.encrypt(answer.body.encode()).decode() if self.seal else answer.body
+        stored = {"status": answer.status, "headers": answer.headers, "body": body}
         IdempotencyKey.update(**stored).where(self._mine()).execute()
 
     def _answer_from(self, first: IdempotencyKey) -> None:
@@ -88,7 +93,10 @@ class FirstAnswer(Generic[T]):
             raise IdempotencyMismatch
         if first.status is None:
             raise RequestInFlight
-        raise AlreadyAnswered(Answer(first.status, first.headers, first.body or ""))
+        body = first.body or ""
+        if self.seal:
+            body = self.seal.decrypt(body.encode()).decode()
+        raise AlreadyAnswered(Answer(first.status, first.headers, body))
 
     def _mine(self) -> Any:
         return (IdempotencyKey.caller == self.caller) & (IdempotencyKey.key_hash == self.key_hash)

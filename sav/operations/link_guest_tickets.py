@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from sav.domain.caller import SYSTEM
+from sav.domain.email_addresses import mailbox
 from sav.domain.events import TicketUpdated
 from sav.domain.foreign_events import UserRegistered
 from sav.domain.occasion import Occasion
 from sav.models.database import retry_deadlocks, transaction
-from sav.models.tables import Message, Ticket
+from sav.models.tables import Attachment, Message, Ticket
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.ticket_change import change_ticket
 
@@ -15,6 +16,8 @@ from sav.operations.ticket_change import change_ticket
 def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, request_id: str | None) -> None:
     """Links the guest tickets of a verified e-mail; an e-mail that nobody verified proves nothing.
 
+    From then on they are the account's alone: neither number nor token opens them any more. A guest who
+    replies in the same instant is either linked with the rest, or told that there is no such ticket.
     One transaction a ticket: linked tickets stay linked, so a broken-off run is simply run again.
     """
     if user.email_verified:
@@ -26,10 +29,10 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
 
 def _guest_ticket_ids(email: str) -> list[int]:
     query = Ticket.select(Ticket.id, Ticket.contact_email).where(
-        Ticket.contact_email == email, Ticket.user_id.is_null(), Ticket.deleted_at.is_null()
+        Ticket.contact_email == email.strip(), Ticket.user_id.is_null(), Ticket.deleted_at.is_null()
     )
-    # To the database's collation josé@… is jose@…; to a mail server it is somebody else.
-    return [ticket.id for ticket in query if (ticket.contact_email or "").lower() == email.lower()]
+    # The database finds too many: to its collation josé@… is jose@….
+    return [ticket.id for ticket in query if mailbox(ticket.contact_email or "") == mailbox(email)]
 
 
 @retry_deadlocks
@@ -38,8 +41,13 @@ def _link(ticket_id: int, user: UserRegistered, occasion: Occasion) -> None:
         if change.ticket.user_id is not None:
             return
         change.set(user_id=user.user_id)
+        # Not by `set`: the history would remember the token's hash.
+        change.ticket.access_token_hash = None
         change.record(TicketUpdated())
         # What the guest wrote is now the customer's own, and so never unread to them.
-        Message.update(user_id=user.user_id).where(
+        Message.update(user_id=user.user_id, version=Message.version + 1).where(
             Message.ticket_id == ticket_id, Message.author_role == "guest", Message.user_id.is_null()
+        ).execute()
+        Attachment.update(user_id=user.user_id).where(
+            Attachment.ticket_id == ticket_id, Attachment.user_id.is_null()
         ).execute()

@@ -7,6 +7,7 @@ from typing import Any
 
 from sav.domain.errors import Forbidden
 from sav.domain.events import TicketCreated
+from sav.domain.locales import Locale
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import require_priority
 from sav.domain.ticket_lifecycle import Priority, Source
@@ -32,6 +33,8 @@ class NewTicket:
     user_id: int | None = None
     contact_email: str | None = None
     contact_name: str | None = None
+    locale: Locale | None = None
+    """The language that a guest has chosen to be written to in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,9 @@ def new_ticket_number(*, prefix: str, now: datetime, for_guest: bool) -> str:
 
 def _require(occasion: Occasion, new: NewTicket, rules: DeskRules) -> None:
     caller = occasion.caller
+    if caller.role == "guest":
+        # They have a door of their own: `open_guest_ticket`.
+        raise Forbidden
     require_priority(caller, new.priority, customer_maximum=rules.customer_maximum_priority)
     if caller.role != "customer":
         return
@@ -87,7 +93,14 @@ def _owner(occasion: Occasion, new: NewTicket) -> int | None:
     return occasion.caller.user_id
 
 
-def write_new_ticket(*, occasion: Occasion, new: NewTicket, number: str, user_id: int | None) -> Ticket:
+def write_new_ticket(
+    *,
+    occasion: Occasion,
+    new: NewTicket,
+    number: str,
+    user_id: int | None,
+    access_token_hash: str | None = None,
+) -> Ticket:
     """Writes a ticket into the caller's transaction, with the fact that it was created."""
     ticket = Ticket(
         ticket_number=number,
@@ -100,6 +113,8 @@ def write_new_ticket(*, occasion: Occasion, new: NewTicket, number: str, user_id
         source=new.source,
         contact_email=new.contact_email,
         contact_name=new.contact_name,
+        locale=new.locale,
+        access_token_hash=access_token_hash,
         tags=new.tags,
         metadata=new.metadata,
         event_count=0,

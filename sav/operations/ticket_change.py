@@ -17,7 +17,9 @@ from sav.operations.event_log import Recorded, append_events, number_events
 
 def ticket_facts(ticket: Ticket) -> TicketFacts:
     """What the rules of permission ask about a ticket."""
-    return TicketFacts(user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status)
+    return TicketFacts(
+        user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status, ticket_id=ticket.id
+    )
 
 
 def require_version(row: Ticket | Message, expected: Collection[int] | None) -> None:

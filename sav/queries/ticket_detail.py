@@ -31,7 +31,9 @@ def visible_ticket(caller: Caller, ticket_id: int) -> Ticket:
     ticket: Ticket | None = Ticket.get_or_none(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
     if ticket is None or not may_see(
         caller,
-        TicketFacts(user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status),
+        TicketFacts(
+            user_id=ticket.user_id, assigned_to=ticket.assigned_to, status=ticket.status, ticket_id=ticket.id
+        ),
     ):
         raise NotFound
     return ticket
@@ -41,11 +43,12 @@ def embedded_rows(caller: Caller, ticket: Ticket) -> TicketDetail:
     """The detail of a ticket that the caller is known to see."""
     internal = sees_internal(caller)
     messages = visible_messages(ticket.id, internal=internal).order_by(Message.id).limit(EMBEDDED_ROWS)
-    attachments = _visible_attachments(ticket.id, internal).order_by(Attachment.id).limit(EMBEDDED_ROWS)
+    attachments = visible_attachments(ticket.id, internal).order_by(Attachment.id).limit(EMBEDDED_ROWS)
     return TicketDetail(ticket, list(messages), list(attachments))
 
 
-def _visible_attachments(ticket_id: int, internal: bool) -> peewee.ModelSelect[Attachment]:
+def visible_attachments(ticket_id: int, internal: bool) -> peewee.ModelSelect[Attachment]:
+    """A ticket's files; those of internal notes only when `internal`."""
     query = Attachment.select().where(Attachment.ticket_id == ticket_id)
     if internal:
         return query

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import peewee
 
 from sav.domain.caller import Caller
+from sav.domain.errors import Forbidden
 from sav.domain.ticket_lifecycle import Priority, Source, Status
 from sav.models.tables import Ticket, TicketTag
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
@@ -66,6 +67,9 @@ def _sights(caller: Caller) -> list[Any]:
             ]
         case "customer":
             return [Ticket.user_id == caller.user_id]
+        case "guest":
+            # A guest knows one ticket by its number, and finds no others.
+            raise Forbidden
 
 
 def _conditions(wanted: TicketFilter) -> list[Any]:

@@ -23,7 +23,8 @@ WITHOUT_A_CLASS = {"bad_request": 400, "method_not_allowed": 405, "internal": 50
 # Two sentences for people, one code for programs: a refused token must not say why.
 SAME_CODE_AS_THEIR_ROOT = {"MissingToken", "InvalidToken"}
 # Open doors, on purpose. Whoever adds one says so here.
-FOR_ANYONE = {"GET /health", "GET /status", "GET /ready"}
+PROBES = {"GET /health", "GET /status", "GET /ready"}
+FOR_ANYONE = {*PROBES, "POST /public/tickets", "GET /public/tickets/{ticket_number}"}
 # Not part of the API that callers program against; open to anyone, and nothing of a ticket is in them.
 BESIDE_THE_API = {"/openapi.json", "/docs", "/docs/{name}", "/metrics"}
 
@@ -59,6 +60,20 @@ def test_every_route_says_who_may_call_it() -> None:
     assert {description.callers for description in described().values()} <= set(get_args(Callers))
     open_doors = {route for route, description in described().items() if description.callers == "anyone"}
     assert open_doors == FOR_ANYONE
+
+
+def test_whoever_knocks_without_an_account_is_counted() -> None:
+    """Only what probes ask may be asked without end."""
+    open_doors = {route: d for route, d in described().items() if d.callers in ("anyone", "guest")}
+    assert set(open_doors) > FOR_ANYONE
+    assert {route for route, description in open_doors.items() if not description.is_limited} == PROBES
+
+
+def test_whatever_a_number_or_a_token_opens_counts_wrong_guesses() -> None:
+    named = {route: d for route, d in described().items() if "{ticket_number}" in route}
+    assert len(named) >= 3
+    assert all(description.counts_guesses for description in named.values())
+    assert {route for route, d in described().items() if d.callers == "guest"} <= set(named)
 
 
 def test_the_roster_is_behind_a_door_for_staff() -> None:

@@ -6,6 +6,8 @@ line without a route. How to read it:
 - `how` names what is sent (`HOW` below), because one route can mean several things;
 - three columns of one caller are his answers for a ticket that is open, assigned, closed; the assignee has
   two, because an open ticket has none;
+- the ticket is a customer's, so to the guests' doors under `/public`, which ask for no account, it does not
+  exist, whoever knocks; what they do for guests is in test_guests.py;
 - a customer who is not the owner (`stranger`) and whoever asks for a ticket that is absent or deleted
   (`gone`) get the same answer whatever the status.
 """
@@ -79,6 +81,11 @@ POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  owners      401
 POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  assignees   401  200 200 200    404       200 200   200 404 404    200 200 200    404
 POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  note        401  404 404 404    404       200 200   200 404 404    200 200 200    404
 
+POST       /public/tickets                               guests           201     201 201 201    201       201 201   201 201 201    201 201 201    201
+GET        /public/tickets/{ticket_number}               -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
+POST       /public/tickets/{ticket_number}/messages      guests_reply     404     404 404 404    404       404 404   404 404 404    404 404 404    404
+POST       /public/tickets/{ticket_number}/satisfaction  rating           404     404 404 404    404       404 404   404 404 404    404 404 404    404
+
 GET        /agents                                       -                401     403 403 403    403       200 200   200 200 200    200 200 200    200
 GET        /agents/me                                    -                401     403 403 403    403       200 200   200 200 200    404 404 404    200
 PUT        /agents/me/availability                       available        401     403 403 403    403       200 200   200 200 200    404 404 404    200
@@ -120,6 +127,9 @@ HOW: dict[tuple[str, str], Any] = {
     ("POST /tickets/{ticket_id}/satisfaction", "rating"): {"rating": 4},
     ("POST /tickets/{ticket_id}/messages", "reply"): {"content": "Hello?"},
     ("POST /tickets/{ticket_id}/messages", "note"): {"content": "Careful.", "is_internal": True},
+    ("POST /public/tickets", "guests"): {**NEW, "email": "guest@example.com"},
+    ("POST /public/tickets/{ticket_number}/messages", "guests_reply"): {"content": "Hello?"},
+    ("POST /public/tickets/{ticket_number}/satisfaction", "rating"): {"rating": 4},
     ("PUT /agents/me/availability", "available"): {"available": True},
     ("PUT /agents/{user_id}", "capacity"): {"capacity": 3},
 }
@@ -190,6 +200,7 @@ class World:
         path = line.path.format(
             **{
                 "ticket_id": self.ticket.id,
+                "ticket_number": self.ticket.ticket_number,
                 "message_id": message.id if message else 0,
                 "user_id": ASSIGNEE,
                 **ids,

@@ -38,7 +38,11 @@ BODIES: dict[str, tuple[str, str, Any]] = {
     "mark all read": ("POST", "/tickets/{ticket}/messages/mark-all-read", {}),
     "agent": ("PUT", "/agents/7", {"capacity": 3}),
     "availability": ("PUT", "/agents/me/availability", {"available": True}),
+    "guest opens": ("POST", "/public/tickets", {**TICKET, "email": "guest@example.com"}),
+    "guest rates": ("POST", "/public/tickets/{number}/satisfaction", {"rating": 5}),
+    "guest replies": ("POST", "/public/tickets/{number}/messages", {"content": "Where is it?"}),
 }
+WITH_REQUIRED_FIELDS = {"open", "rate", "reply", "resolve", "correct"}
 OPTIONAL = {"close", "mark read", "mark all read"}
 
 
@@ -54,15 +58,19 @@ class Rows:
         self.ticket = self.admin.opened()["id"]
         answer = self.admin.post(f"/tickets/{self.ticket}/messages", {"content": "Hello?"})
         self.message = answer.json["id"]
+        # A guest's, resolved, so that it can be rated.
+        opened = api.post("/public/tickets", BODIES["guest opens"][2]).json
+        self.number, self.token = opened["ticket_number"], opened["access_token"]
+        self.admin.post(f"/tickets/{opened['id']}/resolve", {"resolution": "Found."})
 
     def send(self, operation: str, content: bytes | str, **headers: str) -> Result:
         method, path, _ = BODIES[operation]
         caller = self.agent if operation == "availability" else self.admin
         return caller.call(
             method,
-            path.format(ticket=self.ticket, message=self.message),
+            path.format(ticket=self.ticket, message=self.message, number=self.number),
             body=content,
-            headers={"Content-Type": "application/json", **headers},
+            headers={"Content-Type": "application/json", "X-Ticket-Token": self.token, **headers},
         )
 
     def send_json(self, operation: str, document: Any) -> Result:
@@ -76,7 +84,8 @@ def rows(api: Api) -> Rows:
 
 def test_the_bodies_of_this_module_are_accepted_otherwise(rows: Rows) -> None:
     for operation in ("put", "patch", "reply", "correct", "correct by patch", "mark read", "mark all read",
-                      "agent", "availability", "assign", "resolve", "rate", "close", "open"):  # fmt: skip
+                      "agent", "availability", "assign", "resolve", "rate", "close", "open", "guest opens",
+                      "guest rates", "guest replies"):  # fmt: skip
         answer = rows.send_json(operation, BODIES[operation][2])
         assert answer.status_code in (200, 201), (operation, answer.text)
 
@@ -196,13 +205,39 @@ WRONG: list[tuple[str, str, list[Any]]] = [
     ("agent", "categories", [None, "order", {}, ["x"] * 51]),
     ("agent", "categories.0", [[""], [None], [5], ["x" * 101]]),
     ("availability", "available", [None, 0, 1, "yes", []]),
+    ("guest opens", "email", ["", "a", "a@", "@b.c", "a@b", "a b@c.d", "a@b@c.d", "a@b\x00.c", 5, [], None,
+                              "a@b.c\r\nBcc: d@e.f", "x" * 250 + "@b.com"]),
+    ("guest opens", "name", ["", " ", "a\x00b", 5, "x" * 256]),
+    ("guest opens", "subject", [*TEXT, "x" * 256]),
+    ("guest opens", "description", [*TEXT, "x" * 20_001]),
+    ("guest opens", "category", ["", " ", "a\x00b", "x" * 101, 5]),
+    ("guest opens", "locale", ["", "de", "FR", "fr-FR", 5, []]),
+    # What staff, or customers, may say of a ticket, a guest may not.
+    ("guest opens", "priority", ["urgent"]),
+    ("guest opens", "source", ["phone"]),
+    ("guest opens", "user_id", [1]),
+    ("guest opens", "tags", [["vip"]]),
+    ("guest opens", "metadata", [{"a": 1}]),
+    ("guest opens", "contact_email", ["a@b.cd"]),
+    ("guest opens", "access_token", ["mine"]),
+    ("guest rates", "rating", [None, 0, 6, 2.5, "5", True]),
+    ("guest replies", "content", [*TEXT, "x" * 20_001]),
+    ("guest replies", "is_internal", [True, False]),
 ]  # fmt: skip
 
 
 def test_a_wrong_field_is_named_and_no_other(rows: Rows) -> None:
     with nothing_changes():
         for operation, field, values in WRONG:
-            required = operation in ("open", "rate", "reply", "resolve", "correct")
+            required = operation in (
+                "open",
+                "rate",
+                "reply",
+                "resolve",
+                "correct",
+                "guest opens",
+                "guest replies",
+            )
             body = BODIES[operation][2] if required else {}
             for value in values:
                 answer = rows.send_json(operation, {**body, field.partition(".")[0]: value})
@@ -229,9 +264,11 @@ def test_a_rule_between_fields_is_told_of_together_with_the_others(rows: Rows) -
 def test_a_missing_field_is_named(rows: Rows) -> None:
     with nothing_changes():
         problem(rows.send_json("open", {}), 422, "invalid", ["subject", "description"])
+        problem(rows.send_json("guest opens", {}), 422, "invalid", ["email", "subject", "description"])
         for operation, field in {
             "assign": "agent_id", "resolve": "resolution", "rate": "rating", "reply": "content",
-            "correct": "content", "availability": "available",
+            "correct": "content", "availability": "available", "guest rates": "rating",
+            "guest replies": "content",
         }.items():  # fmt: skip
             errors = problem(rows.send_json(operation, {}), 422, "invalid", [field])["errors"]
             assert errors[0]["code"] == "missing"
@@ -398,7 +435,7 @@ def filled(path: str, ids: dict[str, str]) -> str:
 
 def test_rows_that_are_not_there(rows: Rows, document: dict[str, Any]) -> None:
     bodies = {(method, path): body for method, path, body in BODIES.values()}
-    ids = {"ticket_id": 2**63 - 1, "message_id": 2**63 - 1, "user_id": 2**63 - 1}
+    ids = dict.fromkeys(("ticket_id", "message_id", "user_id", "ticket_number"), 2**63 - 1)
     with nothing_changes():
         for method, path, _ in operations(document):
             # An admin's PUT adds an agent.
@@ -410,12 +447,15 @@ def test_rows_that_are_not_there(rows: Rows, document: dict[str, Any]) -> None:
 
 
 def test_an_unknown_parameter_is_named_wherever_it_is_sent(rows: Rows, document: dict[str, Any]) -> None:
-    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7}
+    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7, "ticket_number": rows.number}
+    token = {"X-Ticket-Token": rows.token}
     with nothing_changes():
         for method, path, operation in operations(document):
             body = TICKET if "requestBody" in operation else None
             caller = rows.admin if "security" in operation else rows.api
-            answer = caller.call(method, path.format(**ids), body, query_string="surprise=1&Status=open")
+            answer = caller.call(
+                method, path.format(**ids), body, query_string="surprise=1&Status=open", headers=token
+            )
             errors = problem(answer, 400, "invalid_query", ["surprise", "Status"])["errors"]
             assert {error["message"] for error in errors} == {"This parameter is not known."}
 
@@ -574,13 +614,17 @@ def test_a_token_that_is_not_good(rows: Rows) -> None:
                 assert "expired" not in answer.text
 
 
-def test_every_operation_but_the_probes_asks_for_a_token(rows: Rows, document: dict[str, Any]) -> None:
+def test_every_operation_that_is_no_open_door_asks_for_a_token(rows: Rows, document: dict[str, Any]) -> None:
     ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7}
-    open_to_all = {"/health", "/status", "/ready"}
+    open_to_all = {"/health", "/status", "/ready", "/public/tickets", "/public/tickets/{ticket_number}"}
     with nothing_changes():
         for method, path, operation in operations(document):
             assert ("security" in operation) == (path not in open_to_all)
-            if path not in open_to_all:
+            if operation.get("security") == [{"ticketToken": []}]:
+                # To whoever has not its token, the ticket is not there.
+                refused = rows.api.call(method, path.format(ticket_number=rows.number))
+                problem(refused, 404, "not_found")
+            elif path not in open_to_all:
                 problem(rows.api.call(method, path.format(**ids)), 401, "unauthorized")
 
 
@@ -590,7 +634,7 @@ def test_every_operation_but_the_probes_asks_for_a_token(rows: Rows, document: d
 def test_an_idempotency_key_that_is_none(rows: Rows) -> None:
     with nothing_changes():
         for key in ("", "x" * 256, "x" * 5000):
-            for operation in ("open", "reply"):
+            for operation in ("open", "reply", "guest opens", "guest replies"):
                 answer = rows.send(operation, json.dumps(BODIES[operation][2]), **{"Idempotency-Key": key})
                 problem(answer, 400, "invalid_header")
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema_rs
 import pytest
@@ -13,6 +14,7 @@ import schemathesis
 from falcon.testing import Result
 from structlog.testing import capture_logs
 
+from sav.domain.rate_limits import RateLimit
 from sav.http import documents, payloads
 from sav.http.app import routes
 from sav.models.database import DatabaseUnavailable
@@ -24,6 +26,11 @@ METHODS = ("get", "put", "post", "delete", "patch")
 # Of HTTP itself, not of this API: OpenAPI leaves them out.
 TRANSPORT_HEADERS = {"content-type", "content-length"}
 PROBES = {"/health", "/status", "/ready"}
+OPEN_DOORS = {"/public/tickets", "/public/tickets/{ticket_number}"}
+FOR_GUESTS = {
+    "/public/tickets/{ticket_number}/messages",
+    "/public/tickets/{ticket_number}/satisfaction",
+}
 
 
 @pytest.fixture
@@ -141,6 +148,7 @@ def test_every_query_parameter_is_there(document: Json) -> None:
         "/tickets/{ticket_id}/messages": pages,
         "/tickets/{ticket_id}/history": pages,
         "/agents": pages,
+        "/public/tickets/{ticket_number}": set(payloads.ThreadQuery.model_fields),
     }
     for path, method, operation in operations(document):
         declared = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
@@ -183,8 +191,22 @@ def test_bodies_and_answers_have_no_other_fields_than_these(document: Json) -> N
 
 def test_every_operation_but_the_probes_declares_its_token(document: Json) -> None:
     for path, _, operation in operations(document):
-        secured = operation.get("security") == [{"token": []}]
-        assert secured or path in PROBES or path.startswith(("/public", "/metrics")), path
+        security = operation.get("security")
+        if path in FOR_GUESTS:
+            assert security == [{"ticketToken": []}], path
+        else:
+            assert (security == [{"token": []}]) == (path not in PROBES | OPEN_DOORS), path
+
+
+def test_open_doors_and_those_of_guests_declare_their_limits(document: Json) -> None:
+    names = {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+    for path, _, operation in operations(document):
+        limited = path in FOR_GUESTS | OPEN_DOORS
+        assert ("429" in operation["responses"]) == limited, path
+        for status, response in operation["responses"].items():
+            assert (names <= response.get("headers", {}).keys()) == limited, (path, status)
+        if limited:
+            assert "Retry-After" in operation["responses"]["429"]["headers"]
 
 
 # True: real answers, held against what is declared
@@ -355,6 +377,7 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
     send(admin, f"GET {ticket}")
     send(admin, f"GET {ticket}/history", query_string="per_page=100")
 
+    guests_day(witness)
     refuse_everything(witness, ticket, one)
     send(admin, f"DELETE {one}")
     send(admin, f"DELETE {ticket}")
@@ -368,7 +391,54 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
         for status in operation["responses"]
         if int(status) not in witness.seen[path, method] and status not in ("500", "503")
     }
-    assert never_seen <= {("post", "/tickets", "409"), ("post", "/tickets/{ticket_id}/messages", "409")}
+    assert never_seen <= {
+        ("post", "/tickets", "409"),
+        ("post", "/tickets/{ticket_id}/messages", "409"),
+        ("post", "/public/tickets", "409"),
+    }
+
+
+def guests_day(witness: Witness) -> None:
+    """What a guest may do, and is refused."""
+    api, admin = witness.api, witness.api.admin(99)
+    new, key = good_body("/public/tickets"), {"Idempotency-Key": "guests"}
+    opened = witness.send(api, "post", "/public/tickets", new, headers=key).json
+    witness.send(api, "post", "/public/tickets", new, headers=key)
+    witness.send(api, "post", "/public/tickets", {**new, "subject": "Other"}, headers=key)
+    number = opened["ticket_number"]
+    path, token = f"/public/tickets/{number}", {"X-Ticket-Token": opened["access_token"]}
+    witness.send(admin, "post", f"/tickets/{opened['id']}/messages", {"content": "We look for it."})
+    witness.send(api, "post", f"{path}/messages", {"content": "Hello?"}, headers={**token, **key})
+    witness.send(api, "post", f"{path}/messages", {"content": "Hello?"}, headers={**token, **key})
+    witness.send(api, "post", f"{path}/messages", {"content": "No"}, headers={**token, **key})
+    witness.send(api, "get", path, query_string="per_page=1")
+    witness.send(api, "get", path, query_string="per_page=0")
+    witness.send(api, "post", f"{path}/satisfaction", {"rating": 5}, headers=token)
+    admin.post(f"/tickets/{opened['id']}/close")
+    witness.send(api, "post", f"{path}/satisfaction", {"rating": 5}, headers=token)
+    witness.send(api, "post", f"{path}/messages", {"content": "Still there?"}, headers=token)
+    for template in sorted(FOR_GUESTS):
+        real = template.replace("{ticket_number}", number)
+        witness.send(api, "post", real, good_body(template), headers={"X-Ticket-Token": "wrong"})
+        witness.send(api, "post", real, good_body(template), query_string="surprise=1", headers=token)
+        for content, media_type in (
+            (b"{", "application/json"), (b"{}", "application/json"), (b"a=1", "text/plain"),
+            (b" " * (1024 * 1024 + 1), "application/json"),
+        ):  # fmt: skip
+            witness.send(api, "post", real, content, headers={**token, "Content-Type": media_type})
+    everything_is_used_up(witness, path)
+
+
+def everything_is_used_up(witness: Witness, path: str) -> None:
+    limits = witness.api.desk.public_limits
+    with patch.object(type(limits), "per_address", RateLimit("nothing", 1, 60)):
+        for template in sorted(FOR_GUESTS | OPEN_DOORS):
+            method = "post" if "post" in witness.document["paths"][template] else "get"
+            for _ in range(2):
+                answer = witness.send(
+                    witness.api, method, template.replace("{ticket_number}", path.rsplit("/")[-1]), {}
+                )
+            assert answer.status_code == 429
 
 
 def refuse_everything(witness: Witness, ticket: str, message: str) -> None:
@@ -377,6 +447,7 @@ def refuse_everything(witness: Witness, ticket: str, message: str) -> None:
     for path, method, operation in list(operations(witness.document)):
         real = path.replace("/tickets/{ticket_id}/messages/{message_id}", message)
         real = real.replace("/tickets/{ticket_id}", ticket).replace("{user_id}", "7")
+        real = real.replace("{ticket_number}", "TICKET-20260329-999-00000000")
         body = good_body(path) if "requestBody" in operation else None
         witness.send(admin, method, real, query_string="surprise=1")
         if path not in PROBES:
@@ -399,6 +470,13 @@ def good_body(path: str) -> Json:
     """A body that the operations of a path take."""
     bodies = {
         "/tickets": {"subject": "Lost parcel", "description": "It never came."},
+        "/public/tickets": {
+            "email": "guest@example.org",
+            "subject": "Lost parcel",
+            "description": "It never came.",
+        },
+        "/public/tickets/{ticket_number}/messages": {"content": "Hello?"},
+        "/public/tickets/{ticket_number}/satisfaction": {"rating": 5},
         "/tickets/{ticket_id}/assign": {"agent_id": 7},
         "/tickets/{ticket_id}/resolve": {"resolution": "Found."},
         "/tickets/{ticket_id}/satisfaction": {"rating": 5},
@@ -422,11 +500,12 @@ def test_the_database_away_is_declared(witness: Witness, monkeypatch: pytest.Mon
 
 
 def test_what_goes_wrong_here_is_declared(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError
 
     monkeypatch.setattr("sav.http.routes.path_id", fail)
     monkeypatch.setattr("sav.http.routes.parse_query", fail)
+    monkeypatch.setattr("sav.http.routes.guest_with_token", fail)
     with capture_logs() as logs:
         for path, method, _ in operations(witness.document):
             answer = witness.send(witness.api.admin(99), method, re.sub(r"{\w+}", "7", path))

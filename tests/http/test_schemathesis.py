@@ -29,6 +29,7 @@ LISTS = (
     "GET /tickets/{ticket_id}/messages",
     "GET /tickets/{ticket_id}/history",
     "GET /agents",
+    "GET /public/tickets/{ticket_number}",
 )
 # A time zone that there is not, and an end before the beginning.
 SPANS = ("GET /tickets/statistics",)

@@ -1,12 +1,13 @@
 """Who sees and does what, against the contract's table (§2), for every status."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
 
-from sav.domain.caller import SYSTEM, Caller, Role
+from sav.domain.caller import NOBODY, SYSTEM, Caller, Role, guest_of
 from sav.domain.errors import Conflict, Forbidden, SavError
 from sav.domain.permissions import (
     EditWindowClosed,
@@ -16,6 +17,7 @@ from sav.domain.permissions import (
     TicketFacts,
     TicketNoLongerDeletable,
     TicketNoLongerEditable,
+    holds_token,
     may_see,
     owns,
     require,
@@ -131,6 +133,69 @@ def test_the_owner_hears_which_state_forbids_it() -> None:
 def test_staff_rate_the_tickets_they_own_themselves(role: Role) -> None:
     ticket = TicketFacts(user_id=5, assigned_to=5, status="closed")
     assert verdict(Caller(5, role), "rate", ticket) == "Y"
+
+
+GUESTS_TICKET = 42
+
+
+def guests_ticket(status: Any = "open", **fields: Any) -> TicketFacts:
+    assigned_to = None if status == "open" else ASSIGNEE.user_id
+    return TicketFacts(
+        **{
+            "user_id": None,
+            "assigned_to": assigned_to,
+            "status": status,
+            "ticket_id": GUESTS_TICKET,
+            **fields,
+        }
+    )
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_guest_sees_the_one_ticket_whose_token_they_have_shown(status: Any) -> None:
+    guest = guest_of(GUESTS_TICKET)
+    assert may_see(guest, guests_ticket(status))
+    assert holds_token(guest, guests_ticket(status))
+    for other in (
+        guests_ticket(status, ticket_id=GUESTS_TICKET + 1),
+        guests_ticket(status, ticket_id=None),
+        # It has become a customer's, whoever that is.
+        guests_ticket(status, user_id=1),
+    ):
+        assert not may_see(guest, other)
+        assert not holds_token(guest, other)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("ticket_id", [GUESTS_TICKET, None])
+def test_who_has_shown_nothing_sees_nothing(status: Any, ticket_id: int | None) -> None:
+    for user_id in (None, 1):
+        assert not may_see(NOBODY, guests_ticket(status, ticket_id=ticket_id, user_id=user_id))
+        assert not owns(NOBODY, guests_ticket(status, ticket_id=ticket_id, user_id=user_id))
+    assert not sees_internal(NOBODY)
+
+
+@pytest.mark.parametrize("caller", [OWNER, ASSIGNEE, ADMIN, SYSTEM])
+def test_only_a_guest_holds_a_token(caller: Caller) -> None:
+    assert not holds_token(replace(caller, ticket_id=GUESTS_TICKET), guests_ticket())
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("action", get_args(TicketAction))
+def test_a_guest_replies_and_rates_and_does_nothing_else(action: TicketAction, status: Any) -> None:
+    expected = "Y" if action in ("reply", "rate") else "n"
+    assert verdict(guest_of(GUESTS_TICKET), action, guests_ticket(status)) == expected
+
+
+def test_a_guest_rates_no_ticket_but_theirs() -> None:
+    assert verdict(guest_of(GUESTS_TICKET), "rate", guests_ticket(ticket_id=7)) == "n"
+    assert verdict(NOBODY, "rate", guests_ticket()) == "n"
+
+
+def test_a_guest_changes_no_message() -> None:
+    for author_id in (None, 1):
+        with pytest.raises(NotYourMessage):
+            require_message_change(guest_of(GUESTS_TICKET), author_id=author_id, written_at=NOW, now=NOW)
 
 
 def test_a_guests_ticket_is_nobodys() -> None:
