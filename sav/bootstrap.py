@@ -27,6 +27,7 @@ from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
+from sav.operations.assign_open_tickets import AssignmentRules
 from sav.settings import InvalidSettings, Settings, load_settings
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import ObjectStore
@@ -125,7 +126,16 @@ def embedded(settings: Settings) -> Embedded:
 
 
 def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
-    return effect_table(Means(publish=publish, number_prefix=settings.TICKET_NUMBER_PREFIX))
+    return effect_table(
+        Means(
+            publish=publish,
+            number_prefix=settings.TICKET_NUMBER_PREFIX,
+            assignment=AssignmentRules(
+                enabled=settings.AUTO_ASSIGN,
+                except_categories=frozenset(settings.AUTO_ASSIGN_EXCEPT_CATEGORIES),
+            ),
+        )
+    )
 
 
 def _publish(settings: Settings) -> Publish:

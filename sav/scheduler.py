@@ -16,12 +16,12 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
 
-from sav.domain.effects import HOUSEKEEPING
+from sav.domain.effects import ASSIGN_TICKETS, HOUSEKEEPING
 from sav.models.database import connection, database
-from sav.operations.record_tick import order_tick, record_tick
+from sav.operations.record_tick import order_tick, record_tick, recorded_slots
 from sav.settings import Settings
 
-LOOK_SECONDS = 15
+LOOK_SECONDS = 5
 """How often the leader compares the clock with the slots: how late a tick may be, at most."""
 POLL_SECONDS = 5.0
 """How often a replica asks whether it leads, still or at last."""
@@ -34,8 +34,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A job that is due once in each slot of length `every`; slots begin at midnight UTC plus `offset`."""
+    """A job that is due once in each slot of length `every`; slots begin at midnight UTC plus `offset`.
 
+    They are counted from the clock on the wall: however late one is noticed, the next one is not.
+    """
+
+    effect: str
+    """What the desk then owes."""
     every: timedelta
     offset: timedelta = timedelta()
 
@@ -45,8 +50,10 @@ class Tick:
 
 
 TICKS: dict[str, Tick] = {
-    HOUSEKEEPING: Tick(every=timedelta(days=1), offset=timedelta(hours=3)),
+    "assignment-sweep": Tick(effect=ASSIGN_TICKETS, every=timedelta(minutes=1)),
+    "housekeeping": Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3)),
 }
+"""Every job, by the name that `sav tick` knows it by."""
 
 
 class UnknownJob(Exception):
@@ -57,7 +64,7 @@ def tick_now(job: str) -> None:
     """Makes a job due at once, whatever the clock says; needs a connection. Raises `UnknownJob`."""
     if job not in TICKS:
         raise UnknownJob(f"there is no job {job!r}; the jobs are: {', '.join(sorted(TICKS))}")
-    order_tick(job=job, now=datetime.now(UTC))
+    order_tick(effect=TICKS[job].effect, now=datetime.now(UTC))
 
 
 def record_due_ticks(now: datetime) -> list[str]:
@@ -65,7 +72,13 @@ def record_due_ticks(now: datetime) -> list[str]:
 
     However many slots were missed while nobody led, a job is caught up once.
     """
-    return [job for job, tick in TICKS.items() if record_tick(job=job, slot=tick.slot(now), now=now)]
+    known = recorded_slots()
+    due = [(job, tick, tick.slot(now)) for job, tick in TICKS.items()]
+    return [
+        job
+        for job, tick, slot in due
+        if known.get(job, slot - 1) < slot and record_tick(job=job, effect=tick.effect, slot=slot, now=now)
+    ]
 
 
 class Scheduler:

@@ -151,6 +151,12 @@ class Settings(BaseSettings):
     TICKET_NUMBER_PREFIX: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,19}$")] = Field(
         "TICKET", description="What ticket numbers begin with: capitals and digits."
     )
+    AUTO_ASSIGN: bool = Field(
+        True, description="Whether the desk gives open tickets to available agents by itself."
+    )
+    AUTO_ASSIGN_EXCEPT_CATEGORIES: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Categories whose tickets only people assign, separated by commas."
+    )
     AUTO_CLOSE_RESOLVED_DAYS: Annotated[float, Field(gt=0)] = Field(
         7, description="A resolved ticket is closed after this many quiet days; decimals allowed."
     )
@@ -196,7 +202,9 @@ class Settings(BaseSettings):
         # An empty variable says nothing, except that there is no password.
         return {name: value for name, value in values.items() if value != "" or name.endswith("_PASSWORD")}
 
-    @field_validator("RABBITMQ_CONSUME_EXCHANGES", "SAV_TRUSTED_PROXIES", mode="before")
+    @field_validator(
+        "RABBITMQ_CONSUME_EXCHANGES", "SAV_TRUSTED_PROXIES", "AUTO_ASSIGN_EXCEPT_CATEGORIES", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,6 +1,6 @@
 """What doing each effect means: a plain table, and its rows as Dramatiq's actors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -8,9 +8,11 @@ from functools import partial
 import dramatiq
 
 from sav.actors.handle_received_event import handle_received_event
-from sav.actors.owed_effects import do_owed_effects
+from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import Publish, publish_ticket_events
-from sav.domain.effects import HANDLE_RECEIVED_EVENT, HOUSEKEEPING, PUBLISH_EVENT
+from sav.domain.effects import ASSIGN_TICKETS, HANDLE_RECEIVED_EVENT, HOUSEKEEPING, PUBLISH_EVENT
+from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
+from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.effect_claims import Claim
 from sav.operations.housekeeping import keep_house
 
@@ -25,6 +27,7 @@ class Means:
     publish: Publish
     """Where events go."""
     number_prefix: str
+    assignment: AssignmentRules
 
 
 def effect_table(means: Means) -> dict[str, Effect]:
@@ -33,12 +36,22 @@ def effect_table(means: Means) -> dict[str, Effect]:
     return {
         PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=means.publish),
         HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
+        ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, means.assignment)),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
     }
 
 
+def _assign_tickets(rules: AssignmentRules, claims: Sequence[Claim]) -> None:
+    is_done = assign_open_tickets(rules=rules, clock=_now)
+    finish_desk_effect(claims, now=_now(), again_at=None if is_done else _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _keep_house(claim: Claim) -> None:
-    keep_house(claim, now=datetime.now(UTC))
+    keep_house(claim, now=_now())
 
 
 def declare_actors(broker: dramatiq.Broker, effects: Mapping[str, Effect], *, queue_name: str) -> None:

@@ -1,14 +1,20 @@
 """Does the effects that a ticket, or the desk, owes: a few at a time, each given back when it fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connection_lost
+from sav.operations.desk_effects import is_being_done
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
 
 EFFECTS_A_CLAIM = 20
 """How many a worker takes at a time: few enough to be done long before the lease ends."""
+
+TOKENS_TOGETHER = 1000
+"""How many tokens that ask for the same are answered at once."""
+ROUNDS_A_CALL = 20
+"""How often one call looks for more, so that nobody works for ever on what never ends."""
 
 
 def do_owed_effects(effect: str, do: Callable[[Claim], None], *, ticket_id: int = DESK) -> None:
@@ -22,6 +28,30 @@ def do_owed_effects(effect: str, do: Callable[[Claim], None], *, ticket_id: int 
     ):
         for claim in claims:
             _try(claim, do)
+
+
+def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
+    """Does an effect of the desk once for all tokens that ask for it, then again for those that came.
+
+    Whoever finds somebody else at work leaves it to them: they look again before they end. `do` must end
+    with `finish_desk_effect`.
+    """
+    owner = str(uuid4())
+    for _ in range(ROUNDS_A_CALL):
+        now = datetime.now(UTC)
+        if is_being_done(effect, now=now):
+            return
+        claims = claim_effects(effect=effect, owner=owner, now=now, limit=TOKENS_TOGETHER)
+        if not claims:
+            return
+        try:
+            do(claims)
+        except Exception as error:
+            if _is_the_databases_fault(error):
+                raise
+            for claim in claims:
+                give_back(claim=claim, error=error, now=datetime.now(UTC))
+            return
 
 
 def _try(claim: Claim, do: Callable[[Claim], None]) -> None:

@@ -8,8 +8,13 @@ PUBLISH_EVENT = "publish_event"
 """Owed by a ticket: its facts are told to the other services, in order."""
 HANDLE_RECEIVED_EVENT = "handle_received_event"
 """Owed by the desk: what another service has told becomes a ticket, a message or a link."""
+ASSIGN_TICKETS = "assign_tickets"
+"""Owed by the desk: open tickets are given to agents who have room, as many as there is room for."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
+
+OWED_BY_DESK: frozenset[str] = frozenset({ASSIGN_TICKETS})
+"""Those that facts owe, and that are about the desk as a whole instead of the fact's ticket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,5 +41,7 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     PUBLISH_EVENT: RetryPolicy(tries=None, first=timedelta(seconds=0.5), longest=timedelta(seconds=5)),
     # About an hour, enough for a release to be rolled back.
     HANDLE_RECEIVED_EVENT: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
+    # It looks at the desk as it then is, and the next minute owes it anew: giving one up would end nothing.
+    ASSIGN_TICKETS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=1)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
 }

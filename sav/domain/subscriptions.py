@@ -1,21 +1,52 @@
 """Which side effects each fact owes. A fact without any still has its line, so that nobody forgets one."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from sav.domain import events
-from sav.domain.effects import PUBLISH_EVENT
+from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
+from sav.domain.ticket_lifecycle import SETTLED, WORKED_ON
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    events.TicketCreated.name: (PUBLISH_EVENT,),
-    events.TicketAssigned.name: (PUBLISH_EVENT,),
-    events.TicketResolved.name: (PUBLISH_EVENT,),
-    events.TicketClosed.name: (PUBLISH_EVENT,),
+    events.TicketCreated.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
+    events.TicketAssigned.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
+    events.TicketResolved.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
+    events.TicketClosed.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
     events.MessageAdded.name: (PUBLISH_EVENT,),
     events.TicketEscalated.name: (PUBLISH_EVENT,),
     events.SatisfactionReceived.name: (PUBLISH_EVENT,),
-    events.TicketUpdated.name: (),
-    events.TicketStatusChanged.name: (),
-    events.TicketReopened.name: (),
-    events.TicketDeleted.name: (),
+    events.TicketUpdated.name: (ASSIGN_TICKETS,),
+    events.TicketStatusChanged.name: (ASSIGN_TICKETS,),
+    events.TicketReopened.name: (ASSIGN_TICKETS,),
+    events.TicketDeleted.name: (ASSIGN_TICKETS,),
     events.NoteAdded.name: (),
     events.MessageEdited.name: (),
     events.MessageDeleted.name: (),
 }
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""From and to of every field that came with a fact."""
+
+
+def owed_effects(fact: events.Fact, changes: Changes) -> tuple[str, ...]:
+    """What this very fact owes: its line, without the effects that have nothing to do because of it."""
+    return tuple(
+        effect
+        for effect in SUBSCRIPTIONS[fact.name]
+        if effect not in _ONLY_WHEN or _ONLY_WHEN[effect](fact, changes)
+    )
+
+
+def makes_work_or_room(fact: events.Fact, changes: Changes) -> bool:
+    """Whether a ticket may be waiting now that was not before, or an agent have room who had none."""
+    if isinstance(fact, (events.TicketCreated, events.TicketDeleted)):
+        return True
+    status = changes.get("status", {})
+    is_open_again = status.get("to") == "open"
+    is_out_of_hand = status.get("from") in WORKED_ON and status.get("to") in SETTLED
+    has_left_somebody = changes.get("assigned_to", {}).get("from") is not None
+    # In another category it may be somebody's who was not asked before.
+    return is_open_again or is_out_of_hand or has_left_somebody or "category" in changes
+
+
+_ONLY_WHEN: Mapping[str, Callable[[events.Fact, Changes], bool]] = {ASSIGN_TICKETS: makes_work_or_room}

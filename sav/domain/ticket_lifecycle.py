@@ -58,6 +58,9 @@ ACTION_FOR_STATUS: dict[Status, Action] = {
 SETTLED: frozenset[Status] = frozenset({"resolved", "closed"})
 """Nobody works on these any more: they are nobody's load, and only these can be rated."""
 
+WORKED_ON: frozenset[Status] = frozenset({"assigned", "in_progress", "waiting_customer"})
+"""In an agent's hands: what counts as their load."""
+
 
 class InvalidTransition(Conflict):
     """The ticket's status does not allow this action."""

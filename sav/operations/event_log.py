@@ -6,15 +6,24 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
+
+from sav.domain.effects import OWED_BY_DESK
 from sav.domain.events import PUBLISHED_NAMES, Fact
 from sav.domain.occasion import Occasion
-from sav.domain.subscriptions import SUBSCRIPTIONS
+from sav.domain.subscriptions import owed_effects
 from sav.models.database import database
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
+from sav.operations.desk_effects import desk_token
 
 RELAY_GRACE = timedelta(seconds=2)
 """How long the relay leaves a new effect to the hint that was given after its commit."""
+
+LOGGED_CHANGES = ("status", "assigned_to", "priority")
+"""The fields whose new values the log's line about a fact names."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +54,13 @@ def number_events(ticket: Ticket, recorded: Sequence[Recorded]) -> list[Numbered
 def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occasion) -> None:
     """Appends facts to a ticket's log with the effects they owe, and hints at these after the commit."""
     events = [_event_row(ticket, item, occasion) for item in numbered]
-    effects = [
-        _effect_row(event, effect, occasion) for event in events for effect in SUBSCRIPTIONS[event["name"]]
-    ]
+    effects = _effect_rows(ticket, numbered, occasion)
     Event.insert_many(events).execute()
     if effects:
         DueEffect.insert_many(effects).execute()
-        due = {hints.Hint(effect["effect"], ticket.id) for effect in effects}
+        due = {hints.Hint(effect["effect"], effect["ticket_id"]) for effect in effects}
         database.after_commit(lambda: hints.give(due))
+    database.after_commit(lambda: _tell(events))
 
 
 def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
@@ -81,11 +89,43 @@ def _event_row(ticket: Ticket, numbered: Numbered, occasion: Occasion) -> dict[s
     }
 
 
-def _effect_row(event: dict[str, Any], effect: str, occasion: Occasion) -> dict[str, Any]:
-    return {
-        "effect": effect,
-        "ticket_id": event["ticket_id"],
-        "sequence": event["sequence"],
-        "due_at": occasion.now + RELAY_GRACE,
-        "created_at": occasion.now,
-    }
+def _effect_rows(ticket: Ticket, numbered: Sequence[Numbered], occasion: Occasion) -> list[dict[str, Any]]:
+    owed = [
+        (item, effect)
+        for item in numbered
+        for effect in owed_effects(item.recorded.fact, item.recorded.changes)
+    ]
+    due_at = occasion.now + RELAY_GRACE
+    # Once for all of these facts: it is about the desk as it will then be.
+    by_desk = {effect for _, effect in owed if effect in OWED_BY_DESK}
+    return [
+        *(
+            {
+                "effect": effect,
+                "ticket_id": ticket.id,
+                "sequence": item.sequence,
+                "due_at": due_at,
+                "created_at": occasion.now,
+            }
+            for item, effect in owed
+            if effect not in OWED_BY_DESK
+        ),
+        *(desk_token(effect, due_at=due_at, now=occasion.now) for effect in sorted(by_desk)),
+    ]
+
+
+def _tell(events: Sequence[Mapping[str, Any]]) -> None:
+    """The log's line for each fact, after the commit, so that it tells what has happened: ids, no words."""
+    for event in events:
+        changes = event["changes"]
+        named = {name: changes[name]["to"] for name in LOGGED_CHANGES if name in changes}
+        log.info(
+            "fact recorded",
+            action=event["name"],
+            ticket_id=event["ticket_id"],
+            sequence=event["sequence"],
+            actor_id=event["actor_id"],
+            actor_role=event["actor_role"],
+            request_id=event["request_id"],
+            **named,
+        )

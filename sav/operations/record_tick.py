@@ -8,27 +8,34 @@ import peewee
 from sav.models.database import database, is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import DueEffect, SchedulerTick
 from sav.operations import hints
+from sav.operations.desk_effects import owe_by_desk
+from sav.operations.effect_claims import DESK
+
+
+def recorded_slots() -> dict[str, int]:
+    """The last slot of each job for which it was made due."""
+    return {row.job: row.last_slot for row in SchedulerTick.select()}
 
 
 @retry_deadlocks
-def record_tick(*, job: str, slot: int, now: datetime) -> bool:
-    """Makes a job due for a slot of time, once, whoever says so and however often; slots only move forward.
+def record_tick(*, job: str, effect: str, slot: int, now: datetime) -> bool:
+    """Makes a job's effect due for a slot of time, once, whoever says so and however often.
 
-    Returns whether this call did it.
+    Slots only move forward. Returns whether this call did it.
     """
     with transaction():
         advanced = _advance(job, slot, now)
         if advanced:
-            _owe(job, sequence=slot, now=now)
+            _owe(effect, sequence=slot, now=now)
     return advanced
 
 
 @retry_deadlocks
-def order_tick(*, job: str, now: datetime) -> None:
-    """Makes a job due now, at somebody's wish, whatever its slot."""
+def order_tick(*, effect: str, now: datetime) -> None:
+    """Makes a job's effect due now, at somebody's wish, whatever its slot."""
     with transaction():
-        # Microseconds, which no slot's number ever reaches: the order stands beside those of the clock.
-        _owe(job, sequence=int(now.timestamp() * 1_000_000), now=now)
+        # Random, so that any number of orders stands beside those of the clock.
+        owe_by_desk(effect, due_at=now, now=now)
 
 
 def _advance(job: str, slot: int, now: datetime) -> bool:
@@ -53,6 +60,6 @@ def _insert_first(job: str, fresh: dict[str, Any]) -> bool:
     return True
 
 
-def _owe(job: str, *, sequence: int, now: datetime) -> None:
-    DueEffect.insert(effect=job, ticket_id=0, sequence=sequence, due_at=now, created_at=now).execute()
-    database.after_commit(lambda: hints.give({hints.Hint(job, 0)}))
+def _owe(effect: str, *, sequence: int, now: datetime) -> None:
+    DueEffect.insert(effect=effect, ticket_id=DESK, sequence=sequence, due_at=now, created_at=now).execute()
+    database.after_commit(lambda: hints.give({hints.Hint(effect, DESK)}))

@@ -7,10 +7,15 @@ from typing import Any
 
 import peewee
 
+from sav.domain.effects import ASSIGN_TICKETS
 from sav.domain.errors import Forbidden, NotFound
 from sav.domain.occasion import Occasion
 from sav.models.database import for_update, is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import Agent
+from sav.operations.desk_effects import owe_by_desk
+from sav.operations.event_log import RELAY_GRACE
+
+_MAY_MAKE_ROOM = frozenset({"active", "capacity", "categories"})
 
 
 def join_roster(*, occasion: Occasion, capacity: int) -> None:
@@ -37,6 +42,8 @@ def change_agent(
             setattr(agent, name, value)
         agent.updated_at = occasion.now
         agent.save(only=[*fields, "updated_at"])
+        if not _MAY_MAKE_ROOM.isdisjoint(fields):
+            _owe_assignment(occasion)
     return agent
 
 
@@ -52,7 +59,13 @@ def set_availability(*, occasion: Occasion, available: bool) -> Agent:
         agent.available = available
         agent.updated_at = occasion.now
         agent.save(only=["available", "updated_at"])
+        if available:
+            _owe_assignment(occasion)
     return agent
+
+
+def _owe_assignment(occasion: Occasion) -> None:
+    owe_by_desk(ASSIGN_TICKETS, due_at=occasion.now + RELAY_GRACE, now=occasion.now)
 
 
 def _locked(user_id: int) -> Agent | None:

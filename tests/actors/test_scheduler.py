@@ -42,20 +42,24 @@ def keys(*ages: timedelta) -> None:
 
 
 def test_slots_begin_at_midnight_plus_the_offset() -> None:
-    tick = Tick(every=timedelta(days=1), offset=timedelta(hours=3))
+    tick = Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3))
     three = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
     assert tick.slot(three) == tick.slot(three - SECOND) + 1
     assert tick.slot(three + timedelta(hours=24) - SECOND) == tick.slot(three)
 
 
 def test_of_many_who_say_that_a_slot_has_come_one_is_heard() -> None:
-    heard = at_the_same_time(*[lambda: record_tick(job=HOUSEKEEPING, slot=7, now=NOW)] * 5)
+    heard = at_the_same_time(
+        *[lambda: record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)] * 5
+    )
     assert sorted(heard) == [False, False, False, False, True]
     assert due_slots() == [7]
 
 
 def test_slots_only_move_forward() -> None:
-    assert [record_tick(job=HOUSEKEEPING, slot=slot, now=NOW) for slot in (7, 6, 7, 9, 8)] == [
+    assert [
+        record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=slot, now=NOW) for slot in (7, 6, 7, 9, 8)
+    ] == [
         True,
         False,
         False,
@@ -68,7 +72,7 @@ def test_slots_only_move_forward() -> None:
 def test_a_tick_hints_at_its_job() -> None:
     given: list[Hint] = []
     hints.listen(given.append)
-    record_tick(job=HOUSEKEEPING, slot=7, now=NOW)
+    record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)
     assert given == [Hint(HOUSEKEEPING, 0)]
 
 
@@ -95,7 +99,7 @@ def keep_house_if_due() -> None:
 
 def test_housekeeping_deletes_what_is_too_old_and_its_token() -> None:
     keys(LIFETIME + SECOND, LIFETIME, LIFETIME - SECOND, timedelta())
-    order_tick(job=HOUSEKEEPING, now=NOW)
+    order_tick(effect=HOUSEKEEPING, now=NOW)
     keep_house_if_due()
     assert [key.key_hash for key in IdempotencyKey.select().order_by(IdempotencyKey.key_hash)] == [
         f"{number:064}" for number in (2, 3)
@@ -112,7 +116,7 @@ def test_housekeeping_without_a_token_does_nothing() -> None:
 def test_housekeeping_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 3)
     keys(*[LIFETIME + SECOND] * 7)
-    order_tick(job=HOUSEKEEPING, now=NOW)
+    order_tick(effect=HOUSEKEEPING, now=NOW)
     [claim] = claim_effects(effect=HOUSEKEEPING, owner="me", now=NOW, limit=1)
     assert not housekeeping._delete_expired_keys(claim, now=NOW)
     assert (IdempotencyKey.select().count(), len(due_slots())) == (4, 1), "the token goes with the last batch"
@@ -125,9 +129,9 @@ def test_ticks_that_were_duplicated_are_followed_by_any_number_of_workers(
 ) -> None:
     monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 2)
     keys(*[LIFETIME + SECOND] * 9)
-    record_tick(job=HOUSEKEEPING, slot=7, now=NOW)
-    record_tick(job=HOUSEKEEPING, slot=7, now=NOW)
-    order_tick(job=HOUSEKEEPING, now=NOW)
+    record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)
+    record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)
+    order_tick(effect=HOUSEKEEPING, now=NOW)
     assert len(due_slots()) == 2
     at_the_same_time(*[keep_house_if_due] * 4)
     assert (IdempotencyKey.select().count(), due_slots()) == (0, [])

@@ -18,6 +18,7 @@ from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES
 from sav.domain.subscriptions import SUBSCRIPTIONS
 from sav.models import database
 from sav.operations import hints
+from sav.operations.assign_open_tickets import AssignmentRules
 from sav.operations.hints import Hint
 from sav.scheduler import TICKS
 from sav.settings import Settings
@@ -38,8 +39,10 @@ def running(broker: dramatiq.Broker, *, threads: int = 4) -> Iterator[None]:
 
 
 def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
-    named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | set(TICKS)
-    table = effect_table(Means(publish=Listener(), number_prefix="TICKET"))
+    named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | {
+        tick.effect for tick in TICKS.values()
+    }
+    table = effect_table(Means(publish=Listener(), number_prefix="TICKET", assignment=AssignmentRules()))
     assert table.keys() == named | {HANDLE_RECEIVED_EVENT} == RETRY_POLICIES.keys()
 
 
