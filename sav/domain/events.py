@@ -63,7 +63,14 @@ class TicketAssigned(Fact):
     assigned_by: Annotated[
         int | Literal["auto"], Meaning("The user id of whoever assigned it, or `auto`.", example=99)
     ]
-    reason: Annotated[str, Meaning("Why: `manual`, `resolved`, or how it was chosen.", example="manual")]
+    reason: Annotated[
+        str,
+        Meaning(
+            "Why: `manual`, `resolved`, or how the desk has chosen: `least_loaded`, or of several such "
+            "`least_recently_assigned`.",
+            example="manual",
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

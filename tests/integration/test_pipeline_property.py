@@ -29,16 +29,17 @@ from hypothesis.stateful import (
 
 from sav.actors import handle_received_event, owed_effects, publish_event
 from sav.actors.foreign_envelope import parse_foreign_event
-from sav.actors.owed_effects import do_owed_effects
+from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import publish_ticket_events
 from sav.actors.relay import DispatchFailed, NotNow, Relay
-from sav.domain.effects import HANDLE_RECEIVED_EVENT, PUBLISH_EVENT, RETRY_POLICIES
+from sav.domain.effects import ASSIGN_TICKETS, HANDLE_RECEIVED_EVENT, PUBLISH_EVENT, RETRY_POLICIES
 from sav.domain.events import PUBLISHED_NAMES
 from sav.domain.ticket_lifecycle import SETTLED, InvalidTransition
 from sav.models.tables import DueEffect, Event, Message, Ticket
 from sav.operations import hints, open_reported_ticket
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.converse import TicketClosedToReplies, reply_to_ticket
+from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.due_effects import LEASE, REDELIVERY, Publication
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.failed_effects import retry_failed_effects
@@ -376,6 +377,8 @@ class Pipeline(RuleBasedStateMachine):
         try:
             if hint.effect == PUBLISH_EVENT:
                 publish_ticket_events(hint.ticket_id, publish=Broker(self))
+            elif hint.effect == ASSIGN_TICKETS:
+                do_together(ASSIGN_TICKETS, lambda claims: finish_desk_effect(claims, now=self.now))
             else:
                 do_owed_effects(HANDLE_RECEIVED_EVENT, self._handle)
         except Killed:
