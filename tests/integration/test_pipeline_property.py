@@ -157,7 +157,7 @@ class Pipeline(RuleBasedStateMachine):
             table.delete().execute()
         for user_id in AGENTS:
             make_agent(user_id)
-        hints.listen(self.waiting_hints.append)
+        hints.listen(self._be_hinted)
 
     # Writes
 
@@ -372,6 +372,11 @@ class Pipeline(RuleBasedStateMachine):
         """Nothing is held open."""
 
     # Workers and their ends
+
+    def _be_hinted(self, hint: Hint) -> None:
+        # The desk's own work is left to the relay: this is about tickets and foreign events.
+        if hint.effect != ASSIGN_TICKETS:
+            self.waiting_hints.append(hint)
 
     def _follow(self, hint: Hint) -> None:
         try:
