@@ -18,6 +18,7 @@ from sav.actors.event_tap import EventTap
 from sav.actors.hint_sender import HintSender
 from sav.actors.middleware import BesideWorker, Companion, StopDeadline
 from sav.actors.publish_event import Publish
+from sav.actors.queue_depths import QueueDepths
 from sav.actors.relay import Relay
 from sav.domain.effects import PUBLISH_EVENT
 from sav.http.app import create_app
@@ -32,6 +33,7 @@ from sav.settings import InvalidSettings, Settings, load_settings
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import ObjectStore
 from sav.storage.s3 import S3Store
+from sav.telemetry.exposition import MetricsPort
 from sav.telemetry.logs import configure_logs
 
 EVENT_FILE = "events.jsonl"
@@ -86,7 +88,10 @@ def worker_broker(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor, and with a relay that lives as long as the worker."""
     broker = rabbitmq_broker(settings)
     dispatch = HintDispatcher(broker, queue_name=effects_queue(settings))
-    broker.add_middleware(BesideWorker(Relay(dispatch), EventTap(settings)))
+    companions: list[Companion] = [Relay(dispatch), EventTap(settings)]
+    if settings.WORKER_METRICS_PORT is not None:
+        companions.append(MetricsPort(settings.WORKER_METRICS_PORT, host=settings.APP_HOST))
+    broker.add_middleware(BesideWorker(*companions))
     declare_actors(broker, _effects(settings, _publish(settings)), queue_name=effects_queue(settings))
     # What an effect writes may owe effects in its turn.
     hints.listen(HintSender(dispatch))
@@ -171,6 +176,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
                 tickets_per_hour=settings.PUBLIC_TICKETS_PER_HOUR,
                 trusted_proxies=settings.SAV_TRUSTED_PROXIES,
             ),
+            queue_depths=None if settings.SAV_BROKER == "embedded" else QueueDepths(settings),
         )
     )
 

@@ -16,6 +16,7 @@ from sav.hands.commands import (
     with_logs,
 )
 from sav.settings import load_settings
+from sav.telemetry.process_files import share_counts_between_processes
 
 SECONDS_AN_HOUR = 3600
 
@@ -50,6 +51,7 @@ def up() -> None:
 def http() -> None:
     """Run the HTTP tier (gunicorn) on APP_PORT."""
     settings = with_logs(load_settings())
+    share_counts_between_processes()
     from sav.launch.processes import serve_http
 
     serve_http(settings)
@@ -59,6 +61,7 @@ def http() -> None:
 def worker() -> None:
     """Run the workers (dramatiq), for every queue."""
     settings = with_logs(load_settings())
+    share_counts_between_processes()
     from sav.launch.processes import run_workers
 
     run_workers(settings)

@@ -15,11 +15,14 @@ from typing import IO, Protocol
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from sav.domain.effects import ASSIGN_TICKETS, HOUSEKEEPING
 from sav.models.database import connection, database
 from sav.operations.record_tick import order_tick, record_tick, recorded_slots
 from sav.settings import Settings
+from sav.telemetry.metrics import CATALOGUE_OF_METRICS, SCHEDULER_LEADS, SCHEDULER_TICKS
 
 LOOK_SECONDS = 5
 """How often the leader compares the clock with the slots: how late a tick may be, at most."""
@@ -56,6 +59,11 @@ TICKS: dict[str, Tick] = {
 """Every job, by the name that `sav tick` knows it by."""
 
 
+for _job in TICKS:
+    # A series that appears with its first tick hides that tick from `rate()`.
+    SCHEDULER_TICKS.labels(_job)
+
+
 class UnknownJob(Exception):
     """There is no such job; the message names those that there are."""
 
@@ -79,6 +87,17 @@ def record_due_ticks(now: datetime) -> list[str]:
         for job, tick, slot in due
         if known.get(job, slot - 1) < slot and record_tick(job=job, effect=tick.effect, slot=slot, now=now)
     ]
+
+
+class LeaderGauge(Collector):
+    """Whether a scheduler leads, asked at each scrape."""
+
+    def __init__(self, scheduler: "Scheduler") -> None:
+        self._scheduler = scheduler
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        meaning = CATALOGUE_OF_METRICS[SCHEDULER_LEADS].meaning
+        yield GaugeMetricFamily(SCHEDULER_LEADS, meaning, value=float(self._scheduler.leads))
 
 
 class Scheduler:
@@ -154,6 +173,7 @@ def _look() -> None:
     try:
         with connection():
             for job in record_due_ticks(datetime.now(UTC)):
+                SCHEDULER_TICKS.labels(job).inc()
                 log.info("job is due", action="tick", job=job)
     except Exception as error:
         # The slot is still open, and the next look comes soon.

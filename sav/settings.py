@@ -196,6 +196,13 @@ class Settings(BaseSettings):
         4, description="Threads of each worker process; with the embedded broker, of the one process."
     )
 
+    WORKER_METRICS_PORT: Port | None = Field(
+        None, description="The port on which `sav worker` answers Prometheus; without it on none."
+    )
+    SCHEDULER_METRICS_PORT: Port | None = Field(
+        None, description="The port on which `sav scheduler` answers Prometheus; without it on none."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _leave_out_empty(cls, values: dict[str, object]) -> dict[str, object]:

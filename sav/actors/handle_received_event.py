@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import structlog
+
 from sav.actors.foreign_envelope import parse_foreign_event
 from sav.domain.foreign_events import OrderIssue, ProductIssue, UserRegistered
 from sav.operations.effect_claims import Claim
@@ -13,6 +15,7 @@ from sav.operations.received_events import received_event
 def handle_received_event(claim: Claim, *, number_prefix: str) -> None:
     """Opens or continues a ticket, or links tickets; the token's sequence is the received event's id."""
     row = received_event(claim.sequence)
+    structlog.contextvars.bind_contextvars(request_id=row.request_id)
     now = datetime.now(UTC)
     match parse_foreign_event(row.envelope.encode(), message_id=None).fact:
         case OrderIssue() as issue:

@@ -1,12 +1,16 @@
 """Does the effects that a ticket, or the desk, owes: a few at a time, each given back when it fails."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import structlog
+
 from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connection_lost
 from sav.operations.desk_effects import is_being_done
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
+from sav.telemetry.metrics import measured_effect
 
 EFFECTS_A_CLAIM = 20
 """How many a worker takes at a time: few enough to be done long before the lease ends."""
@@ -15,6 +19,8 @@ TOKENS_TOGETHER = 1000
 """How many tokens that ask for the same are answered at once."""
 ROUNDS_A_CALL = 20
 """How often one call looks for more, so that nobody works for ever on what never ends."""
+
+log = structlog.get_logger(__name__)
 
 
 def do_owed_effects(effect: str, do: Callable[[Claim], None], *, ticket_id: int = DESK) -> None:
@@ -27,7 +33,9 @@ def do_owed_effects(effect: str, do: Callable[[Claim], None], *, ticket_id: int 
         effect=effect, ticket_id=ticket_id, owner=owner, now=datetime.now(UTC), limit=EFFECTS_A_CLAIM
     ):
         for claim in claims:
-            _try(claim, do)
+            # Each on behalf of the request that caused it; what `do` binds for itself ends with it too.
+            with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
+                _try(claim, do)
 
 
 def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
@@ -45,23 +53,35 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
         if not claims:
             return
         try:
-            do(claims)
+            with measured_effect(effect, tokens=len(claims)):
+                do(claims)
         except Exception as error:
             if _is_the_databases_fault(error):
                 raise
             for claim in claims:
                 give_back(claim=claim, error=error, now=datetime.now(UTC))
             return
+        log.info("effect done", action=effect, ticket_id=DESK, tokens=len(claims))
 
 
 def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
+    started = time.perf_counter()
     try:
-        do(claim)
+        with measured_effect(claim.effect):
+            do(claim)
     except Exception as error:
         if _is_the_databases_fault(error):
             # The lease ends, and the relay finds the token again; it was no try.
             raise
         give_back(claim=claim, error=error, now=datetime.now(UTC))
+        return
+    log.info(
+        "effect done",
+        action=claim.effect,
+        ticket_id=claim.ticket_id,
+        effect_id=claim.token_id,
+        duration_ms=round((time.perf_counter() - started) * 1000, 1),
+    )
 
 
 def _is_the_databases_fault(error: Exception) -> bool:

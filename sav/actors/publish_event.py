@@ -16,6 +16,7 @@ from sav.operations.due_effects import (
     complete_effects,
     postpone_effects,
 )
+from sav.telemetry.metrics import measured_effect
 
 LEASE_MARGIN = timedelta(seconds=5)
 """How long before the end of its lease a publisher stops: clocks differ, and a publish takes time."""
@@ -63,7 +64,8 @@ def _publish_in_order(
         if time.monotonic() >= stop_at:
             return place, LeaseRanOut()
         try:
-            publish(publication)
+            with measured_effect(PUBLISH_EVENT):
+                publish(publication)
         except Exception as error:
             return place, error
         log.info(

@@ -10,6 +10,7 @@ from sav.http.authentication import TokenVerifier
 from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.operations.open_ticket import DeskRules
+from sav.telemetry.parts import Sample
 
 
 class Checkable(Protocol):
@@ -33,6 +34,8 @@ class Desk:
     storage: Checkable
     broker: Checkable
     public_limits: PublicLimits
+    queue_depths: Callable[[], list[Sample]] | None = None
+    """How much waits in the broker's queues; None where there is no broker."""
 
     @property
     def rules(self) -> DeskRules:

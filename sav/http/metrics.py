@@ -1,28 +1,73 @@
-"""`/metrics`: the pipeline's health, for Prometheus."""
+"""`/metrics`: what the web processes have counted, and how the desk and the pipeline are, for Prometheus."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property
 
 import falcon
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from sav.domain.effects import RETRY_POLICIES
 from sav.http.routes import Resource
-from sav.models.database import ensure_connection
-from sav.queries.pipeline_health import pipeline_health
+from sav.models.database import connection
+from sav.queries.desk_numbers import desk_numbers
+from sav.queries.pipeline_health import EffectHealth, pipeline_health
+from sav.telemetry import metrics
+from sav.telemetry.parts import Part, Sample, read_parts
 
-GAUGES = {
-    "owed": ("sav_effects_owed", "Side effects that are due, or that wait for another try."),
-    "given_up": ("sav_effects_given_up", "Side effects that failed too often; an operator should look."),
-    "oldest_owed_seconds": ("sav_oldest_owed_effect_seconds", "Age of the oldest side effect not done."),
-}
-"""Each number of `PipelineHealth`, as Prometheus knows it."""
+PIPELINE_FRESH_SECONDS = 5.0
+"""How old the numbers of the pipeline may be, the queues' lengths among them."""
+DESK_FRESH_SECONDS = 30.0
+"""How old the numbers of tickets and agents may be, which cost more to read."""
 
 
 class Metrics(Resource):
-    """Made anew for each scrape, from the database: right under any number of processes."""
+    """Answers within a second, whatever is away; what could not be read is left out, and `sav_up` says so."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        ensure_connection()
-        health = pipeline_health(now=self.desk.clock())
-        registry = CollectorRegistry()
-        for field, (name, meaning) in GAUGES.items():
-            Gauge(name, meaning, registry=registry).set(getattr(health, field))
         resp.content_type = CONTENT_TYPE_LATEST
-        resp.data = generate_latest(registry)
+        resp.data = metrics.counted_text() + read_parts(self._parts)
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        parts = [
+            Part("database", self._pipeline, fresh_seconds=PIPELINE_FRESH_SECONDS),
+            Part("desk", _desk, fresh_seconds=DESK_FRESH_SECONDS),
+            Part("storage", self._storage, fresh_seconds=PIPELINE_FRESH_SECONDS),
+        ]
+        if self.desk.queue_depths is not None:
+            parts.append(Part("broker", self.desk.queue_depths, fresh_seconds=PIPELINE_FRESH_SECONDS))
+        return parts
+
+    def _pipeline(self) -> list[Sample]:
+        return list(_pipeline_samples(self.desk.clock))
+
+    def _storage(self) -> list[Sample]:
+        self.desk.storage.check()
+        return []
+
+
+def _pipeline_samples(clock: Callable[[], datetime]) -> Iterator[Sample]:
+    with connection():
+        effects = pipeline_health(now=clock()).effects
+    for effect in sorted({*RETRY_POLICIES, *effects}):
+        health, labels = effects.get(effect, EffectHealth()), {"effect": effect}
+        yield Sample(metrics.EFFECTS_OWED, health.owed, labels)
+        yield Sample(metrics.EFFECTS_RETRYING, health.retrying, labels)
+        yield Sample(metrics.EFFECTS_GIVEN_UP, health.given_up, labels)
+        yield Sample(metrics.OLDEST_OWED_SECONDS, health.oldest_owed_seconds, labels)
+
+
+def _desk() -> list[Sample]:
+    with connection():
+        numbers = desk_numbers()
+    samples = [
+        Sample(metrics.TICKETS, count, {"status": status, "priority": priority})
+        for (status, priority), count in numbers.tickets.items()
+    ]
+    for agent in numbers.agents:
+        labels = {"agent_id": str(agent.agent_id)}
+        samples.append(Sample(metrics.AGENT_LOAD, agent.load, labels))
+        samples.append(Sample(metrics.AGENT_CAPACITY, agent.capacity, labels))
+    available = sum(agent.available for agent in numbers.agents)
+    return [*samples, Sample(metrics.AGENTS_AVAILABLE, available)]

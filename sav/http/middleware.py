@@ -8,6 +8,7 @@ import falcon
 import structlog
 
 from sav.domain.occasion import is_sane_request_id
+from sav.telemetry.metrics import measure_request
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,7 @@ class RequestIds:
 
 
 class AccessLog:
-    """One line a request. The route's template stands for the path, which may hold a guest's number."""
+    """One line a request, and its duration. Not the path, which may hold a guest's number."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         req.context.started = time.perf_counter()
@@ -33,13 +34,16 @@ class AccessLog:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool
     ) -> None:
+        seconds = time.perf_counter() - req.context.started
+        status = falcon.http_status_to_code(resp.status)
+        measure_request(method=req.method, route=req.uri_template, status=status, seconds=seconds)
         log.info(
             "request answered",
             action="http_request",
             method=req.method,
             route=req.uri_template,
-            status=falcon.http_status_to_code(resp.status),
-            duration_ms=round((time.perf_counter() - req.context.started) * 1000, 1),
+            status=status,
+            duration_ms=round(seconds * 1000, 1),
         )
 
 

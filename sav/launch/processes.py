@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -13,8 +14,9 @@ from sav import bootstrap
 from sav.launch.cannot_start import CannotStart
 from sav.launch.startup import prepare_database
 from sav.models.database import connection
-from sav.scheduler import Scheduler, UnknownJob, tick_now
+from sav.scheduler import LeaderGauge, Scheduler, UnknownJob, tick_now
 from sav.settings import Settings
+from sav.telemetry.exposition import MetricsPort
 
 KEEPALIVE_SECONDS = 75
 """Longer than the 60 seconds of common proxies: they, not we, close an idle connection."""
@@ -68,12 +70,17 @@ def run_scheduler(settings: Settings) -> None:
     """One scheduler; of several, on any number of machines, one leads."""
     prepare_database(settings)
     stop_signals = StopSignals()
-    scheduler = Scheduler(settings)
-    scheduler.start()
-    try:
+    with ExitStack() as stack:
+        scheduler = Scheduler(settings)
+        if settings.SCHEDULER_METRICS_PORT is not None:
+            port = MetricsPort(
+                settings.SCHEDULER_METRICS_PORT, host=settings.APP_HOST, also=[LeaderGauge(scheduler)]
+            )
+            port.start()
+            stack.callback(port.stop)
+        scheduler.start()
+        stack.callback(scheduler.stop)
         stop_signals.wait()
-    finally:
-        scheduler.stop()
 
 
 def run_tick(settings: Settings, job: str) -> None:

@@ -4,7 +4,7 @@ Claim a few tokens under a lease; do each effect in a transaction that begins wi
 the token goes exactly when the effect comes; and give back what failed, until its policy gives it up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ import structlog
 
 from sav.domain.effects import RETRY_POLICIES, RetryPolicy
 from sav.models.database import for_update, retry_deadlocks, transaction
-from sav.models.tables import DueEffect
+from sav.models.tables import DueEffect, Event
 from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE
 
 DESK = 0
@@ -34,6 +34,8 @@ class Claim:
     ticket_id: int
     sequence: int
     owner: str
+    request_id: str | None = None
+    """That of the fact which owes it, so that the log tells on whose behalf it is done."""
 
 
 @retry_deadlocks
@@ -63,7 +65,20 @@ def claim_effects(
             DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
                 DueEffect.id.in_([token.id for token in tokens])
             ).execute()
-    return [Claim(token.id, effect, ticket_id, token.sequence, owner) for token in tokens]
+        request_ids = _request_ids(ticket_id, [token.sequence for token in tokens])
+    return [
+        Claim(token.id, effect, ticket_id, token.sequence, owner, request_ids.get(token.sequence))
+        for token in tokens
+    ]
+
+
+def _request_ids(ticket_id: int, sequences: Sequence[int]) -> dict[int, str | None]:
+    if ticket_id == DESK or not sequences:
+        return {}
+    facts = Event.select(Event.sequence, Event.request_id).where(
+        Event.ticket_id == ticket_id, Event.sequence.in_(list(sequences))
+    )
+    return {fact.sequence: fact.request_id for fact in facts}
 
 
 def finish_effect(claim: Claim) -> bool:

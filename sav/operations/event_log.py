@@ -1,12 +1,14 @@
-"""The event log: what happened, and what is owed for it, in the transaction of what happened."""
+"""The event log: what happened, and what is owed for it, in the transaction of what happened.
+
+The log of the process and its numbers are told after the commit, from here too: nothing is ever logged or
+counted that did not happen, and no kind of change is forgotten.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
-
-import structlog
 
 from sav.domain.effects import OWED_BY_DESK
 from sav.domain.events import PUBLISHED_NAMES, Fact
@@ -16,14 +18,10 @@ from sav.models.database import database
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
 from sav.operations.desk_effects import desk_token
+from sav.telemetry.facts import Happening, tell
 
 RELAY_GRACE = timedelta(seconds=2)
 """How long the relay leaves a new effect to the hint that was given after its commit."""
-
-LOGGED_CHANGES = ("status", "assigned_to", "priority")
-"""The fields whose new values the log's line about a fact names."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def number_events(ticket: Ticket, recorded: Sequence[Recorded]) -> list[Numbered
 
 
 def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occasion) -> None:
-    """Appends facts to a ticket's log with the effects they owe, and hints at these after the commit."""
+    """Appends facts to a ticket's log with the effects they owe; hints and tells after the commit."""
     events = [_event_row(ticket, item, occasion) for item in numbered]
     effects = _effect_rows(ticket, numbered, occasion)
     Event.insert_many(events).execute()
@@ -60,7 +58,8 @@ def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occ
         DueEffect.insert_many(effects).execute()
         due = {hints.Hint(effect["effect"], effect["ticket_id"]) for effect in effects}
         database.after_commit(lambda: hints.give(due))
-    database.after_commit(lambda: _tell(events))
+    happenings = [_happening(ticket, *told) for told in zip(numbered, events, strict=True)]
+    database.after_commit(lambda: tell(happenings))
 
 
 def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
@@ -114,18 +113,19 @@ def _effect_rows(ticket: Ticket, numbered: Sequence[Numbered], occasion: Occasio
     ]
 
 
-def _tell(events: Sequence[Mapping[str, Any]]) -> None:
-    """The log's line for each fact, after the commit, so that it tells what has happened: ids, no words."""
-    for event in events:
-        changes = event["changes"]
-        named = {name: changes[name]["to"] for name in LOGGED_CHANGES if name in changes}
-        log.info(
-            "fact recorded",
-            action=event["name"],
-            ticket_id=event["ticket_id"],
-            sequence=event["sequence"],
-            actor_id=event["actor_id"],
-            actor_role=event["actor_role"],
-            request_id=event["request_id"],
-            **named,
-        )
+def _happening(ticket: Ticket, numbered: Numbered, event: Mapping[str, Any]) -> Happening:
+    changes = numbered.recorded.changes
+    # Made now: whoever holds the ticket may change it further before the commit.
+    answered_at = ticket.first_response_at if "first_response_at" in changes else None
+    return Happening(
+        fact=numbered.recorded.fact,
+        changes=changes,
+        ticket_id=ticket.id,
+        priority=ticket.priority,
+        event_id=event["event_id"],
+        sequence=numbered.sequence,
+        actor_id=event["actor_id"],
+        actor_role=event["actor_role"],
+        request_id=event["request_id"],
+        first_response_after=answered_at - ticket.created_at if answered_at else None,
+    )
