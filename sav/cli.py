@@ -161,10 +161,10 @@ def settings(check: bool) -> None:
 @main.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
 def docs(check: bool) -> None:
-    """Write docs/events.md and docs/asyncapi.json from the code; run it in the project's directory."""
-    from sav.hands.event_docs import PAGES
+    """Write the pages on events and metrics from the code; run it in the project's directory."""
+    from sav.hands import event_docs, metrics_docs
 
-    _write(PAGES, "sav docs", check=check)
+    _write({**event_docs.PAGES, **metrics_docs.PAGES}, "sav docs", check=check)
 
 
 @main.command()

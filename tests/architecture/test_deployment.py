@@ -215,6 +215,30 @@ class TestKubernetes:
             assert scaler["spec"]["scaleTargetRef"]["name"] == name
             assert name in labels
 
+    def test_prometheus_finds_the_port_of_each_process(self) -> None:
+        (settings,) = of_kind("ConfigMap").values()
+        variables = {
+            "http": "APP_PORT",
+            "worker": "WORKER_METRICS_PORT",
+            "scheduler": "SCHEDULER_METRICS_PORT",
+        }
+        for found in of_kind("Deployment").values():
+            template = found["spec"]["template"]
+            (container,) = template["spec"]["containers"]
+            port = data(settings)[variables[container["args"][0]]]
+            annotations = template["metadata"]["annotations"]
+            assert annotations["prometheus.io/scrape"] == "true"
+            assert annotations["prometheus.io/port"] == port
+            assert [opened["containerPort"] for opened in container["ports"]] == [int(port)]
+            # What is not allowed in is refused.
+            names = {opened["name"] for opened in container["ports"]}
+            assert names <= {
+                rule["port"]
+                for policy in of_kind("NetworkPolicy").values()
+                for ingress in policy["spec"].get("ingress", ())
+                for rule in ingress["ports"]
+            }
+
     def test_what_the_pods_refer_to_exists(self) -> None:
         for spec in pod_specs().values():
             sources = [*spec["containers"][0]["envFrom"]]

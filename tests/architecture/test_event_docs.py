@@ -1,11 +1,12 @@
-"""The pages about events are what the code says."""
+"""The pages about events and metrics are what the code says."""
 
 from pathlib import Path
 
 import pytest
 
-from sav.hands.event_docs import PAGES
+from sav.hands import event_docs, metrics_docs
 
+PAGES = {**event_docs.PAGES, **metrics_docs.PAGES}
 ROOT = Path(__file__).parents[2]
 
 
