@@ -15,6 +15,7 @@ from sav.domain.ticket_lifecycle import PRIORITIES, WORKED_ON
 from sav.models.database import database, for_update, is_sqlite, retry_deadlocks
 from sav.models.tables import Agent, Ticket
 from sav.operations.assign_ticket import take
+from sav.operations.event_log import last_request_id
 from sav.operations.ticket_change import TicketChange, change_ticket
 
 ASSIGNMENTS_A_DRAIN = 200
@@ -110,7 +111,8 @@ def give_to_chosen(change: TicketChange, choice: Choice, *, reason: str) -> None
 def _assign(ticket_id: int, *, rules: AssignmentRules, now: datetime) -> bool:
     """Returns False when the ticket still waits, and nobody can take it."""
     try:
-        with change_ticket(ticket_id, occasion=Occasion(SYSTEM, now)) as change:
+        occasion = Occasion(SYSTEM, now, last_request_id(ticket_id))
+        with change_ticket(ticket_id, occasion=occasion) as change:
             if change.ticket.status != "open" or not rules.cover(change.ticket.category):
                 return True
             choice = choose_for(change)

@@ -62,6 +62,17 @@ def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occ
     database.after_commit(lambda: tell(happenings))
 
 
+def last_request_id(ticket_id: int) -> str | None:
+    """The request that the ticket's last fact came of: what the desk then does by itself is on its behalf."""
+    newest: Event | None = (
+        Event.select(Event.request_id)
+        .where(Event.ticket_id == ticket_id)
+        .order_by(Event.sequence.desc())
+        .first()
+    )
+    return newest.request_id if newest else None
+
+
 def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
     ticket.event_count += 1
     if recorded.fact.name not in PUBLISHED_NAMES:

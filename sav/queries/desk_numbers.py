@@ -10,7 +10,7 @@ from typing import Any
 import peewee
 
 from sav.domain.events import TicketDeleted
-from sav.domain.ticket_lifecycle import PRIORITIES, SETTLED, STATUSES, Priority, Status
+from sav.domain.ticket_lifecycle import PRIORITIES, STATUSES, WORKED_ON, Priority, Status
 from sav.models.tables import Agent, Event, Ticket
 
 AGENTS_AT_MOST = 1000
@@ -65,11 +65,10 @@ def _by_place(tickets: Any) -> list[tuple[tuple[Status, Priority], int]]:
 
 def _agents() -> list[AgentLoad]:
     agents = list(Agent.select().where(Agent.active).order_by(Agent.user_id).limit(AGENTS_AT_MOST))
-    at_work = [status for status in STATUSES if status not in SETTLED]
     rows: Iterable[Any] = (
         Ticket.select(Ticket.assigned_to, peewee.fn.COUNT(peewee.SQL("*")))
         .where(
-            Ticket.status.in_(at_work),
+            Ticket.status.in_(sorted(WORKED_ON)),
             Ticket.assigned_to.in_([agent.user_id for agent in agents]),
             Ticket.deleted_at.is_null(),
         )

@@ -98,7 +98,8 @@ def test_an_assignment_is_logged_with_its_ids() -> None:
         drain()
     [line] = [line for line in logs if line.get("action") == "ticket.assigned"]
     assert line["ticket_id"] == ticket.id
-    assert (line["assigned_to"], line["status"], line["actor_role"]) == (7, "assigned", "system")
+    told = (line["agent_id"], line["assigned_to_to"], line["status_to"], line["actor_role"])
+    assert told == (7, 7, "assigned", "system")
 
 
 def test_the_oldest_of_the_highest_priority_first_and_what_escalated_before_all() -> None:
