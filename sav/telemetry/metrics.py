@@ -110,7 +110,7 @@ HTTP_SECONDS = _histogram(
     buckets=_QUICK_SECONDS,
 )
 EFFECTS_DONE = _counter(
-    "sav_effects_done_total", "Side effects that were done, by their name.", ("effect",), ("worker",)
+    "sav_effects_done_total", "Side effects that were done, each token counted.", ("effect",), ("worker",)
 )
 EFFECTS_FAILED = _counter(
     "sav_effects_failed_total",
@@ -120,7 +120,7 @@ EFFECTS_FAILED = _counter(
 )
 EFFECT_SECONDS = _histogram(
     "sav_effect_duration_seconds",
-    "How long one try of a side effect took.",
+    "How long one try of a side effect took, which may answer several tokens at once.",
     ("effect",),
     ("worker",),
     buckets=_JOB_SECONDS,
