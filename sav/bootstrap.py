@@ -24,6 +24,7 @@ from sav.domain.effects import PUBLISH_EVENT
 from sav.http.app import create_app
 from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
 from sav.http.desk import Desk
+from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
@@ -139,6 +140,7 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
                 enabled=settings.AUTO_ASSIGN,
                 except_categories=frozenset(settings.AUTO_ASSIGN_EXCEPT_CATEGORIES),
             ),
+            storage=object_store(settings),
         )
     )
 
@@ -168,6 +170,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             customer_maximum_priority=settings.CUSTOMER_MAX_PRIORITY,
             agent_default_capacity=settings.AGENT_DEFAULT_CAPACITY,
             storage=object_store(settings),
+            uploads=UploadRoom(maximum_file_bytes=settings.maximum_file_bytes),
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
             public_limits=PublicLimits(
                 requests_per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE,
@@ -184,13 +187,14 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
 def object_store(settings: Settings) -> ObjectStore:
     """Where attachments are kept."""
     if settings.SAV_STORAGE == "disk":
-        return DiskStore(directory=settings.SAV_DATA_DIR / "attachments")
+        return DiskStore(directory=settings.SAV_DATA_DIR / "attachments", public_url=settings.public_url)
     return S3Store(
         endpoint=settings.MINIO_ENDPOINT,
         access_key=settings.MINIO_ACCESS_KEY,
         secret_key=settings.MINIO_SECRET_KEY.get_secret_value(),
         bucket=settings.MINIO_BUCKET,
         region=settings.MINIO_REGION,
+        public_endpoint=settings.public_storage_url,
     )
 
 

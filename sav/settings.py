@@ -249,6 +249,10 @@ class Settings(BaseSettings):
         return self.SAV_DATA_DIR / f"{self.DB_DATABASE}.sqlite3"
 
     @property
+    def maximum_file_bytes(self) -> int:
+        return int(self.MAX_ATTACHMENT_SIZE_MB * 1024 * 1024)
+
+    @property
     def public_url(self) -> str:
         return self.SAV_PUBLIC_URL or f"http://localhost:{self.APP_PORT}"
 

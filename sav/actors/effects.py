@@ -10,11 +10,19 @@ import dramatiq
 from sav.actors.handle_received_event import handle_received_event
 from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import Publish, publish_ticket_events
-from sav.domain.effects import ASSIGN_TICKETS, HANDLE_RECEIVED_EVENT, HOUSEKEEPING, PUBLISH_EVENT
+from sav.domain.effects import (
+    ASSIGN_TICKETS,
+    HANDLE_RECEIVED_EVENT,
+    HOUSEKEEPING,
+    PUBLISH_EVENT,
+    REMOVE_OBJECTS,
+)
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.effect_claims import Claim
 from sav.operations.housekeeping import keep_house
+from sav.operations.remove_objects import remove_objects
+from sav.storage.object_store import ObjectStore
 
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
@@ -28,15 +36,18 @@ class Means:
     """Where events go."""
     number_prefix: str
     assignment: AssignmentRules
+    storage: ObjectStore
 
 
 def effect_table(means: Means) -> dict[str, Effect]:
     """Every effect by its name."""
     handle = partial(handle_received_event, number_prefix=means.number_prefix)
+    remove = partial(remove_objects, store=means.storage)
     return {
         PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=means.publish),
         HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
         ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, means.assignment)),
+        REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
     }
 

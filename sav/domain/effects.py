@@ -10,6 +10,8 @@ HANDLE_RECEIVED_EVENT = "handle_received_event"
 """Owed by the desk: what another service has told becomes a ticket, a message or a link."""
 ASSIGN_TICKETS = "assign_tickets"
 """Owed by the desk: open tickets are given to agents who have room, as many as there is room for."""
+REMOVE_OBJECTS = "remove_objects"
+"""Owed by a ticket: the objects of its deleted files are removed from the store, and then their rows."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
 
@@ -43,5 +45,7 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     HANDLE_RECEIVED_EVENT: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
     # It looks at the desk as it then is, and the next minute owes it anew: giving one up would end nothing.
     ASSIGN_TICKETS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=1)),
+    # The store comes back, as the broker does; what was deleted must not stay for ever.
+    REMOVE_OBJECTS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
 }

@@ -179,6 +179,31 @@ class MessageDeleted(Fact):
     message_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentAdded(Fact):
+    """A file was attached, to a message or to the ticket itself."""
+
+    name: ClassVar[str] = "ticket.attachment.added"
+    attachment_id: int
+    message_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentDeleted(Fact):
+    """A file was deleted; nobody sees it any more, and its object will be removed."""
+
+    name: ClassVar[str] = "ticket.attachment.deleted"
+    attachment_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentLost(Fact):
+    """A file's object is gone from the store, and so its row was removed too."""
+
+    name: ClassVar[str] = "ticket.attachment.lost"
+    attachment_id: int
+
+
 PUBLISHED: tuple[type[Fact], ...] = (
     TicketCreated,
     TicketAssigned,
@@ -196,6 +221,9 @@ INTERNAL: tuple[type[Fact], ...] = (
     NoteAdded,
     MessageEdited,
     MessageDeleted,
+    AttachmentAdded,
+    AttachmentDeleted,
+    AttachmentLost,
 )
 CATALOGUE: dict[str, type[Fact]] = {fact.name: fact for fact in (*PUBLISHED, *INTERNAL)}
 PUBLISHED_NAMES: frozenset[str] = frozenset(fact.name for fact in PUBLISHED)

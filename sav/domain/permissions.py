@@ -15,7 +15,7 @@ from sav.domain.ticket_lifecycle import PRIORITIES, Priority, Status
 
 TicketAction = Literal[
     "edit", "change_status", "edit_staff_fields", "set_priority", "assign", "resolve", "close", "delete",
-    "reply", "write_note", "rate", "read_history",
+    "reply", "write_note", "attach", "rate", "read_history",
 ]  # fmt: skip
 
 MESSAGE_EDIT_WINDOW = timedelta(minutes=15)
@@ -42,6 +42,12 @@ class NotYourMessage(Forbidden):
     """Only its author, or an admin, may change or delete a message."""
 
     code = "not_your_message"
+
+
+class NotYourAttachment(Forbidden):
+    """Only whoever attached it, or an admin, may delete an attachment."""
+
+    code = "not_your_attachment"
 
 
 class EditWindowClosed(Conflict):
@@ -108,15 +114,15 @@ def require(caller: Caller, action: TicketAction, ticket: TicketFacts) -> None:
 
 
 _OWNER_ACTIONS: Collection[TicketAction] = frozenset(
-    {"edit", "set_priority", "close", "delete", "reply", "rate"}
+    {"edit", "set_priority", "close", "delete", "reply", "attach", "rate"}
 )
 _STAFF_ACTIONS: Collection[TicketAction] = frozenset(
     {
-        "edit", "set_priority", "close", "delete", "reply", "rate",
+        "edit", "set_priority", "close", "delete", "reply", "attach", "rate",
         "change_status", "edit_staff_fields", "assign", "resolve", "write_note", "read_history",
     }
 )  # fmt: skip
-_GUEST_ACTIONS: Collection[TicketAction] = frozenset({"reply", "rate"})
+_GUEST_ACTIONS: Collection[TicketAction] = frozenset({"reply", "attach", "rate"})
 _ACTIONS_OF: Mapping[Role, Collection[TicketAction]] = {
     "customer": _OWNER_ACTIONS,
     "agent": _STAFF_ACTIONS,
@@ -150,3 +156,11 @@ def require_message_change(
         raise NotYourMessage
     if now - written_at > MESSAGE_EDIT_WINDOW:
         raise EditWindowClosed
+
+
+def require_attachment_deletion(caller: Caller, *, uploader_id: int | None) -> None:
+    """A file is deleted by whoever attached it, or by an admin; raises `NotYourAttachment`."""
+    if caller.role in ("admin", "system"):
+        return
+    if uploader_id is None or uploader_id != caller.user_id:
+        raise NotYourAttachment

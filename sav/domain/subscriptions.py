@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sav.domain import events
-from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
+from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT, REMOVE_OBJECTS
 from sav.domain.ticket_lifecycle import SETTLED, WORKED_ON
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
@@ -22,6 +22,9 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.NoteAdded.name: (),
     events.MessageEdited.name: (),
     events.MessageDeleted.name: (),
+    events.AttachmentAdded.name: (),
+    events.AttachmentDeleted.name: (REMOVE_OBJECTS,),
+    events.AttachmentLost.name: (),
 }
 
 Changes = Mapping[str, Mapping[str, Any]]

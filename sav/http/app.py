@@ -4,11 +4,21 @@ from typing import Any
 
 import falcon
 
-from sav.http import agents, error_responses, guest_tickets, health, messages, statistics, tickets
+from sav.http import (
+    agents,
+    attachments,
+    error_responses,
+    guest_tickets,
+    health,
+    messages,
+    statistics,
+    tickets,
+)
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
 from sav.http.metrics import Metrics
 from sav.http.middleware import AccessLog, RequestIds, SafeHeaders
+from sav.http.signed_files import SignedFiles
 
 
 def routes(desk: Desk) -> dict[str, Any]:
@@ -32,6 +42,11 @@ def routes(desk: Desk) -> dict[str, Any]:
         f"{ticket}/messages/mark-all-read": messages.AllRead(desk),
         ticket + "/messages/{message_id}": messages.OneMessage(desk),
         ticket + "/messages/{message_id}/mark-read": messages.MessageRead(desk),
+        f"{ticket}/attachments": attachments.Attachments(desk),
+        f"{ticket}/attachments/multiple": attachments.SeveralAttachments(desk),
+        ticket + "/attachments/message/{message_id}": attachments.MessageAttachments(desk),
+        ticket + "/attachments/{attachment_id}": attachments.OneAttachment(desk),
+        ticket + "/attachments/{attachment_id}/download": attachments.AttachmentDownload(desk),
         "/public/tickets": guest_tickets.GuestTickets(desk),
         guests: guest_tickets.OneGuestTicket(desk),
         f"{guests}/messages": guest_tickets.GuestMessages(desk),
@@ -55,6 +70,7 @@ def create_app(desk: Desk) -> falcon.App[Any, Any]:
         app.add_route(path, resource)
     app.add_route("/openapi.json", OpenApiDocument(paths, version=desk.version))
     app.add_route("/metrics", Metrics(desk))
+    app.add_route("/files/{key:path}", SignedFiles(desk))
     app.add_route("/docs", DocumentationPage())
     app.add_route("/docs/{name}", DocumentationAssets())
     return app

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from sav.domain.ticket_lifecycle import Priority
 from sav.http.authentication import TokenVerifier
+from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.operations.open_ticket import DeskRules
+from sav.storage.object_store import ObjectStore
 from sav.telemetry.parts import Sample
 
 
@@ -31,7 +33,8 @@ class Desk:
     number_prefix: str
     customer_maximum_priority: Priority
     agent_default_capacity: int
-    storage: Checkable
+    storage: ObjectStore
+    uploads: UploadRoom
     broker: Checkable
     public_limits: PublicLimits
     queue_depths: Callable[[], list[Sample]] | None = None

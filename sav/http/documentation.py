@@ -11,7 +11,9 @@ from pydantic.json_schema import models_json_schema
 
 from sav.domain.ticket_numbers import LONGEST_NUMBER
 from sav.http.error_responses import TITLES
+from sav.http.forms import FileForm
 from sav.http.payloads import Query
+from sav.http.requests import LARGEST_ID
 from sav.http.routes import TEXTS_IN_PATHS, Description, description_of
 
 Json = dict[str, Any]
@@ -169,7 +171,9 @@ def openapi_document(paths: Mapping[str, Any], *, version: str) -> Json:
             "description": "The after-sales support desk: tickets, conversations, agents.",
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in ("tickets", "messages", "guests", "agents", "probes")],
+        "tags": [
+            {"name": name} for name in ("tickets", "messages", "attachments", "guests", "agents", "probes")
+        ],
         "paths": operations,
         "components": {
             "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
@@ -214,7 +218,31 @@ def _operation(path: str, method: str, description: Description, schemas: Json) 
     if description.body:
         content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.body]}}
         operation["requestBody"] = {"required": not description.body_optional, "content": content}
+    if description.form:
+        content = {falcon.MEDIA_MULTIPART: {"schema": _form_schema(description.form)}}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _form_schema(form: FileForm) -> Json:
+    file = {"type": "string", "format": "binary", "minLength": 1}
+    files = {"type": "array", "items": file, "minItems": 1, "maxItems": form.maximum_files}
+    name = form.fields[0]
+    # The other names of the field are for clients that cannot choose it.
+    return {
+        "type": "object",
+        "required": [name],
+        "properties": {
+            name: file if form.maximum_files == 1 else files,
+            "message_id": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": LARGEST_ID,
+                "description": "A message of the ticket that the files belong to.",
+            },
+        },
+        "additionalProperties": False,
+    }
 
 
 def _operation_id(path: str, method: str) -> str:
@@ -227,6 +255,8 @@ def _tag(path: str) -> str:
         return "guests"
     if "/messages" in path:
         return "messages"
+    if "/attachments" in path:
+        return "attachments"
     return next((name for name in ("tickets", "agents") if path.startswith(f"/{name}")), "probes")
 
 
@@ -320,8 +350,10 @@ def _problem_statuses(path: str, description: Description) -> set[int]:
         statuses.add(403)
     if "{" in path:
         statuses.add(404)
-    if description.body:
+    if description.body or description.form:
         statuses |= {413, 415, 422}
+    if description.form:
+        statuses |= {408, 411}
     if description.repeatable:
         statuses |= {409, 422}
     if description.revisions == "write":
@@ -331,9 +363,9 @@ def _problem_statuses(path: str, description: Description) -> set[int]:
 
 def _response_headers(status: int, description: Description) -> Json:
     names = []
-    if description.revisions != "none" or status == 201:
+    if description.revisions != "none" or (status == 201 and not description.form):
         names.append("ETag")
-    if status == 201:
+    if status in (201, 302):
         names.append("Location")
     if description.repeatable:
         names.append("Idempotency-Replayed")

@@ -107,6 +107,25 @@ class AttachmentDocument(Answer):
     created_at: AwareDatetime
 
 
+class LinkedAttachmentDocument(AttachmentDocument):
+    """A file's metadata, and a link to its bytes that is good for an hour for whoever holds it."""
+
+    file_url: str
+
+
+class AttachmentsDocument(Answer):
+    """The files that were attached, in the order in which they were sent."""
+
+    data: list[AttachmentDocument]
+
+
+class DownloadDocument(Answer):
+    """A link to a file's bytes, for whoever holds it, and until when it is good."""
+
+    url: str
+    expires_at: AwareDatetime
+
+
 class TicketLinks(Answer):
     """Where the rest of the conversation and of the files is."""
 

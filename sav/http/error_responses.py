@@ -10,8 +10,10 @@ from sav.domain import errors
 from sav.domain.rate_limits import RateLimited
 from sav.domain.ticket_lifecycle import InvalidTransition
 from sav.http.authentication import InvalidToken, KeysUnavailable, MissingToken
+from sav.http.forms import LengthRequired, UploadsBusy, UploadTooSlow
 from sav.http.requests import BadBody, BadQuery, BodyTooLarge, UnsupportedBody
 from sav.http.routes import RETRY_AFTER_SECONDS
+from sav.http.signed_files import RangeNotSatisfiable
 from sav.models.database import (
     DATABASE_ERRORS,
     DatabaseUnavailable,
@@ -23,6 +25,7 @@ from sav.models.database import (
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
 from sav.storage.file_refusals import FileTypeNotAllowed
+from sav.storage.object_store import StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,12 @@ class DatabaseAway(errors.SavError):
     code = "database_unavailable"
 
 
+class StorageAway(errors.SavError):
+    """The store of attachments does not answer right now; try again shortly."""
+
+    code = "storage_unavailable"
+
+
 # The first class that an error is an instance of decides.
 STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (MissingToken, 401),
@@ -40,6 +49,11 @@ STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (KeysUnavailable, 503),
     (DatabaseAway, 503),
     (RateLimited, 429),
+    (StorageAway, 503),
+    (UploadsBusy, 503),
+    (UploadTooSlow, 408),
+    (LengthRequired, 411),
+    (RangeNotSatisfiable, 416),
     (BadBody, 400),
     (BadQuery, 400),
     (InvalidCursor, 400),
@@ -60,10 +74,13 @@ TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request timeout",
     409: "Conflict",
+    411: "Length required",
     412: "Precondition failed",
     413: "Content too large",
     415: "Unsupported media type",
+    416: "Range not satisfiable",
     422: "Invalid",
     429: "Too many requests",
     500: "Internal error",
@@ -78,6 +95,7 @@ def register(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(errors.SavError, _sav_error)
     app.add_error_handler(AlreadyAnswered, _first_answer)
     app.add_error_handler(DatabaseUnavailable, _database_away)
+    app.add_error_handler(StorageUnavailable, _storage_away)
     app.add_error_handler(DATABASE_ERRORS, _database_error)
 
 
@@ -114,6 +132,8 @@ def _sav_error(req: falcon.Request, resp: falcon.Response, error: errors.SavErro
     if status == 401:
         resp.set_header("WWW-Authenticate", "Bearer")
         log.info("token refused", action="authenticate", reason=getattr(error, "reason", "missing"))
+    if isinstance(error, RangeNotSatisfiable):
+        resp.set_header("Content-Range", f"bytes */{error.size}")
     if status in (429, 503):
         resp.set_header("Retry-After", str(getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)))
     write_problem(req, resp, status=status, code=error.code, detail=error.detail, **members)
@@ -141,6 +161,11 @@ def _first_answer(req: falcon.Request, resp: falcon.Response, replay: AlreadyAns
 def _database_away(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
     log.warning("database away", action="http_request", error=type(error).__name__)
     _sav_error(req, resp, DatabaseAway(), params)
+
+
+def _storage_away(req: falcon.Request, resp: falcon.Response, error: StorageUnavailable, params: Any) -> None:
+    log.warning("storage away", action="http_request", error=type(error.__cause__ or error).__name__)
+    _sav_error(req, resp, StorageAway(), params)
 
 
 def _database_error(req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:

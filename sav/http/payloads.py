@@ -274,6 +274,12 @@ class ThreadQuery(Query):
     )
 
 
+class DownloadQuery(Query):
+    """How the link to a file is given."""
+
+    redirect: bool = Field(True, description="`false` gives the link in a document instead of going there.")
+
+
 def _since(value: Any) -> Any:
     return _instant(value, time.min)
 

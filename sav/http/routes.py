@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -25,6 +26,7 @@ from sav.domain.occasion import Occasion
 from sav.http.authentication import bearer_token
 from sav.http.desk import Desk
 from sav.http.documents import Document, page_document
+from sav.http.forms import FileForm, heard_out
 from sav.http.payloads import Body, ListQuery, Query
 from sav.http.rate_limits import Admission
 from sav.http.requests import (
@@ -72,6 +74,8 @@ class Description:
     query: type[Query] = Query
     body: type[Body] | None = None
     body_optional: bool = False
+    form: FileForm | None = None
+    """Takes files. The responder receives them itself, once it knows that it wants them."""
     repeatable: bool = False
     """Takes an Idempotency-Key."""
     revisions: Literal["none", "read", "write"] = "none"
@@ -169,10 +173,22 @@ class Call:
         caller = self.caller
         return f"{caller.role}:{caller.ticket_id if caller.role == 'guest' else caller.user_id}"
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the caller sent an Idempotency-Key, and so may have asked before."""
+        return idempotency_key(self.request) is not None
+
     def first_answer(
-        self, reply_for: Callable[[T], Reply], *, identity: str | None = None
+        self,
+        reply_for: Callable[[T], Reply],
+        *,
+        identity: str | None = None,
+        content: bytes | None = None,
     ) -> FirstAnswer[T] | None:
-        """How the operation remembers its answer, when the caller sent an Idempotency-Key."""
+        """How the operation remembers its answer, when the caller sent an Idempotency-Key.
+
+        `content` is what the body says, where the same can be said in different bytes.
+        """
         key = idempotency_key(self.request)
         if key is None:
             return None
@@ -184,7 +200,7 @@ class Call:
         return FirstAnswer(
             caller=identity or self.identity,
             key_hash=hashlib.sha256(key).hexdigest(),
-            fingerprint=fingerprint(self.request, self.body_bytes),
+            fingerprint=fingerprint(self.request, self.body_bytes if content is None else content),
             render=render,
             seal=seal_of(key) if self.description.secret else None,
         )
@@ -218,14 +234,16 @@ def responder(description: Description) -> Callable[[Responder], Callable[..., N
     def decorate(function: Responder) -> Callable[..., None]:
         @functools.wraps(function)
         def respond(self: Resource, req: falcon.Request, resp: falcon.Response, **ids: str) -> None:
-            now = self.desk.clock()
-            admission = _admit(self.desk, description, req, resp, now)
-            try:
-                _write(req, resp, function(self, _call(self.desk, description, req, ids, now, admission)))
-            except NotFound:
-                if admission and description.counts_guesses:
-                    admission.wrong_guess()
-                raise
+            with heard_out(req) if description.form else nullcontext():
+                now = self.desk.clock()
+                admission = _admit(self.desk, description, req, resp, now)
+                try:
+                    call = _call(self.desk, description, req, ids, now, admission)
+                    _write(req, resp, function(self, call))
+                except NotFound:
+                    if admission and description.counts_guesses:
+                        admission.wrong_guess()
+                    raise
 
         respond.description = description  # type: ignore[attr-defined]
         return respond

@@ -5,12 +5,12 @@ or an authentication service gets it, also from `sav up`.
 """
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from sav.launch.cannot_start import CannotStart
 from sav.settings import Settings, load_settings
+from sav.storage.secret_file import kept_secret
 
 # The default, and the variables any of which says that it is not wanted.
 _DEFAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -21,7 +21,6 @@ _DEFAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _KEY_SOURCES = ("JWT_SECRET", "JWT_JWKS_URL", "AUTH_SERVICE_URL")
 
 SECRET_FILE = "jwt_secret"  # noqa: S105 - a file's name
-SECRET_BYTES = 48
 
 
 def embedded_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -56,14 +55,4 @@ def _kept_secret(directory: Path) -> str:
     file = directory / SECRET_FILE
     if not file.exists():
         make_data_directory(directory)
-        # Whole or not at all; and of two who make one at the same moment, both use the first one's.
-        draft = directory / f"{SECRET_FILE}.{secrets.token_hex(8)}"
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(SECRET_BYTES))
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return file.read_text().strip()
+    return kept_secret(file)

@@ -15,6 +15,7 @@ import click
 import structlog
 
 from sav import bootstrap
+from sav.http.forms import FILES_A_REQUEST
 from sav.launch.cannot_start import CannotStart
 from sav.launch.embedded_http import EmbeddedHttpServer
 from sav.launch.embedded_settings import make_data_directory
@@ -32,7 +33,6 @@ READY_TIMEOUT_SECONDS = 20
 """How long our own `/health` may take to answer for the first time."""
 READY_POLL_SECONDS = 0.05
 ACCEPT_QUEUE = 128
-FILES_A_REQUEST = 10
 REQUEST_OVERHEAD_BYTES = 1024 * 1024
 
 log = structlog.get_logger(__name__)
@@ -112,7 +112,7 @@ def _listener(settings: Settings) -> socket.socket:
 
 def _maximum_body_bytes(settings: Settings) -> int:
     # The application has its own, finer limits; this one bounds what waitress stores before it is asked.
-    return int(settings.MAX_ATTACHMENT_SIZE_MB * 1024 * 1024 * FILES_A_REQUEST) + REQUEST_OVERHEAD_BYTES
+    return settings.maximum_file_bytes * FILES_A_REQUEST + REQUEST_OVERHEAD_BYTES
 
 
 def _wait_until_healthy(settings: Settings) -> None:

@@ -114,7 +114,10 @@ class MessageReceipt(Row):
 
 
 class Attachment(Row):
-    """A file of a ticket; `file_path` is its key in the object store."""
+    """A file of a ticket; `file_path` is its key in the object store.
+
+    `pending` until its object is complete, `available` from then on, `deleted` until its object is gone.
+    """
 
     id = peewee.BigAutoField()
     ticket_id = peewee.BigIntegerField()
@@ -125,6 +128,7 @@ class Attachment(Row):
     file_type = peewee.CharField()
     file_size = peewee.BigIntegerField()
     mime_type = peewee.CharField()
+    state: Any = peewee.CharField()
     created_at = UtcDateTimeField()
     updated_at = UtcDateTimeField()
 

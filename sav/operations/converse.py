@@ -41,7 +41,7 @@ class Author:
 
 
 class TicketClosedToReplies(Conflict):
-    """A closed ticket takes no more replies; open a new one."""
+    """A closed ticket takes no more replies, and no more files; open a new one."""
 
     code = "ticket_closed"
 

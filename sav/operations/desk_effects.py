@@ -1,6 +1,6 @@
 """Effects that the desk owes as a whole: many tokens may ask for the same, and then it is done once."""
 
-import random
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ def desk_token(effect: str, *, due_at: datetime, now: datetime) -> dict[str, Any
     return {
         "effect": effect,
         "ticket_id": DESK,
-        "sequence": random.getrandbits(SEQUENCE_BITS),
+        "sequence": secrets.randbits(SEQUENCE_BITS),
         "due_at": due_at,
         "created_at": now,
     }

@@ -81,6 +81,13 @@ class FirstAnswer(Generic[T]):
             self._answer_from(first)
         IdempotencyKey.update(**fresh).where(self._mine()).execute()
 
+    def look(self, *, now: datetime) -> None:
+        """Raises as `claim` does when the request was answered before, and takes nothing: for work that
+        must be done before the transaction that claims."""
+        first: IdempotencyKey | None = IdempotencyKey.get_or_none(self._mine())
+        if first is not None and first.created_at > now - LIFETIME:
+            self._answer_from(first)
+
     def keep(self, result: T) -> None:
         """Stores the answer to give from now on."""
         answer = self.render(result)

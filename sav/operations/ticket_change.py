@@ -1,9 +1,13 @@
 """How every write to an existing ticket goes: lock it, look at it, change it, record it, save it."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+
+import peewee
 
 from sav.domain.errors import NotFound, StaleVersion
 from sav.domain.events import Fact
@@ -93,8 +97,19 @@ def change_ticket(
 
 def locked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
     """A ticket in the caller's sight, its row locked; raises `NotFound`."""
-    query = Ticket.select().where(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
-    ticket: Ticket | None = for_update(query).first()
+    return _seen(for_update(_ticket(ticket_id)).first(), occasion)
+
+
+def unlocked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
+    """A ticket in the caller's sight, as it is at the moment; raises `NotFound`."""
+    return _seen(_ticket(ticket_id).first(), occasion)
+
+
+def _ticket(ticket_id: int) -> peewee.ModelSelect[Ticket]:
+    return Ticket.select().where(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
+
+
+def _seen(ticket: Ticket | None, occasion: Occasion) -> Ticket:
     if ticket is None or not may_see(occasion.caller, ticket_facts(ticket)):
         raise NotFound
     return ticket

@@ -12,10 +12,11 @@ from sav.domain.access_tokens import is_token_of
 from sav.domain.caller import Caller, guest_of
 from sav.domain.errors import NotFound
 from sav.domain.ticket_numbers import number_as_written
+from sav.models.attachment_sight import visible_attachments
 from sav.models.message_sight import visible_messages
 from sav.models.tables import Attachment, Message, Ticket
 from sav.queries.pages import Page, PageRequest, page_by_key
-from sav.queries.ticket_detail import EMBEDDED_ROWS, visible_attachments
+from sav.queries.ticket_detail import EMBEDDED_ROWS
 
 LARGEST_ID = 2**63 - 1
 NO_ID, NO_NUMBER = 0, ""
@@ -44,7 +45,7 @@ def guest_ticket_face(*, number: str, page: PageRequest) -> GuestTicketFace:
 def face_of(ticket: Ticket, page: PageRequest) -> GuestTicketFace:
     """The public face of a ticket that is known to be a guest's."""
     messages = page_by_key(visible_messages(ticket.id, internal=False), Message.id, page)
-    attachments = visible_attachments(ticket.id, False).order_by(Attachment.id).limit(EMBEDDED_ROWS)
+    attachments = visible_attachments(ticket.id, internal=False).order_by(Attachment.id).limit(EMBEDDED_ROWS)
     return GuestTicketFace(ticket, messages, list(attachments))
 
 

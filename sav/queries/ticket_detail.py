@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import peewee
-
 from sav.domain.caller import Caller
 from sav.domain.errors import NotFound
 from sav.domain.permissions import TicketFacts, may_see, sees_internal
+from sav.models.attachment_sight import visible_attachments
 from sav.models.message_sight import visible_messages
 from sav.models.tables import Attachment, Message, Ticket
 
@@ -43,15 +42,7 @@ def embedded_rows(caller: Caller, ticket: Ticket) -> TicketDetail:
     """The detail of a ticket that the caller is known to see."""
     internal = sees_internal(caller)
     messages = visible_messages(ticket.id, internal=internal).order_by(Message.id).limit(EMBEDDED_ROWS)
-    attachments = visible_attachments(ticket.id, internal).order_by(Attachment.id).limit(EMBEDDED_ROWS)
+    attachments = (
+        visible_attachments(ticket.id, internal=internal).order_by(Attachment.id).limit(EMBEDDED_ROWS)
+    )
     return TicketDetail(ticket, list(messages), list(attachments))
-
-
-def visible_attachments(ticket_id: int, internal: bool) -> peewee.ModelSelect[Attachment]:
-    """A ticket's files; those of internal notes only when `internal`."""
-    query = Attachment.select().where(Attachment.ticket_id == ticket_id)
-    if internal:
-        return query
-    # A file belongs to whoever may see the message it hangs on.
-    shown = visible_messages(ticket_id, internal=False).select(Message.id)
-    return query.where(Attachment.message_id.is_null() | Attachment.message_id.in_(shown))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dramatiq
 import pika
@@ -24,6 +25,7 @@ from sav.scheduler import TICKS
 from sav.settings import Settings
 from tests.actors.conftest import Subscriber, eventually, parameters
 from tests.actors.owed import Listener, add_message, new_ticket, owed
+from tests.plugins.desk import Shelf
 from tests.servers.cable import Cable
 
 
@@ -42,7 +44,14 @@ def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
     named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | {
         tick.effect for tick in TICKS.values()
     }
-    table = effect_table(Means(publish=Listener(), number_prefix="TICKET", assignment=AssignmentRules()))
+    table = effect_table(
+        Means(
+            publish=Listener(),
+            number_prefix="TICKET",
+            assignment=AssignmentRules(),
+            storage=Shelf(Path("unused")),
+        )
+    )
     assert table.keys() == named | {HANDLE_RECEIVED_EVENT} == RETRY_POLICIES.keys()
 
 

@@ -26,7 +26,7 @@ SAME_CODE_AS_THEIR_ROOT = {"MissingToken", "InvalidToken"}
 PROBES = {"GET /health", "GET /status", "GET /ready"}
 FOR_ANYONE = {*PROBES, "POST /public/tickets", "GET /public/tickets/{ticket_number}"}
 # Not part of the API that callers program against; open to anyone, and nothing of a ticket is in them.
-BESIDE_THE_API = {"/openapi.json", "/docs", "/docs/{name}", "/metrics"}
+BESIDE_THE_API = {"/openapi.json", "/docs", "/docs/{name}", "/metrics", "/files/{key:path}"}
 
 
 def responders() -> Iterator[tuple[str, Any]]:
@@ -42,7 +42,7 @@ def described() -> dict[str, Description]:
 
 def _desk() -> Any:
     """Resources only keep their desk; nothing is asked of it before a request comes."""
-    return SimpleNamespace(service_name="sav-service", version="0", storage=None, broker=None)
+    return SimpleNamespace(service_name="sav-service", version="0", storage=None, uploads=None, broker=None)
 
 
 def test_every_route_has_a_description() -> None:

@@ -23,8 +23,10 @@ from falcon.testing import Result
 
 from sav.http.app import routes
 from sav.models.database import database
-from sav.models.tables import Event, Message, Ticket
+from sav.models.tables import Attachment, Event, Message, Ticket
 from tests.factories.agents import make_agent
+from tests.factories.attachments import make_attachment
+from tests.factories.forms import PNG, form
 from tests.factories.messages import make_message
 from tests.factories.tickets import WRITTEN_AT, make_ticket
 from tests.plugins.desk import TABLES, Api
@@ -81,6 +83,23 @@ POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  owners      401
 POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  assignees   401  200 200 200    404       200 200   200 404 404    200 200 200    404
 POST       /tickets/{ticket_id}/messages/{message_id}/mark-read  note        401  404 404 404    404       200 200   200 404 404    200 200 200    404
 
+GET        /tickets/{ticket_id}/attachments              -                401     200 200 200    404       200 200   200 404 404    200 200 200    404
+POST       /tickets/{ticket_id}/attachments              file             401     201 201 409    404       201 201   201 404 404    201 201 201    404
+POST       /tickets/{ticket_id}/attachments              file_on_note     401     422 422 409    404       201 201   201 404 404    201 201 201    404
+POST       /tickets/{ticket_id}/attachments/multiple     files            401     201 201 409    404       201 201   201 404 404    201 201 201    404
+POST       /tickets/{ticket_id}/attachments/multiple     files_on_note    401     422 422 409    404       201 201   201 404 404    201 201 201    404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}  owners_file     401  200 200 200    404       200 200   200 404 404    200 200 200    404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}  assignees_file  401  200 200 200    404       200 200   200 404 404    200 200 200    404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}  notes_file      401  404 404 404    404       200 200   200 404 404    200 200 200    404
+DELETE     /tickets/{ticket_id}/attachments/{attachment_id}  owners_file     401  200 200 200    404       403 403   403 404 404    200 200 200    404
+DELETE     /tickets/{ticket_id}/attachments/{attachment_id}  assignees_file  401  403 403 403    404       200 200   403 404 404    200 200 200    404
+DELETE     /tickets/{ticket_id}/attachments/{attachment_id}  notes_file      401  404 404 404    404       200 200   403 404 404    200 200 200    404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}/download  owners_file     401  302 302 302  404  302 302  302 404 404  302 302 302   404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}/download  assignees_file  401  302 302 302  404  302 302  302 404 404  302 302 302   404
+GET        /tickets/{ticket_id}/attachments/{attachment_id}/download  notes_file      401  404 404 404  404  302 302  302 404 404  302 302 302   404
+GET        /tickets/{ticket_id}/attachments/message/{message_id}  owners     401  200 200 200    404       200 200   200 404 404    200 200 200    404
+GET        /tickets/{ticket_id}/attachments/message/{message_id}  note       401  404 404 404    404       200 200   200 404 404    200 200 200    404
+
 POST       /public/tickets                               guests           201     201 201 201    201       201 201   201 201 201    201 201 201    201
 GET        /public/tickets/{ticket_number}               -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
 POST       /public/tickets/{ticket_number}/messages      guests_reply     404     404 404 404    404       404 404   404 404 404    404 404 404    404
@@ -133,6 +152,13 @@ HOW: dict[tuple[str, str], Any] = {
     ("PUT /agents/me/availability", "available"): {"available": True},
     ("PUT /agents/{user_id}", "capacity"): {"capacity": 3},
 }
+# The same for forms; `note` stands for the note's id.
+FORMS: dict[tuple[str, str], Any] = {
+    ("POST /tickets/{ticket_id}/attachments", "file"): [("file", "a.png", PNG)],
+    ("POST /tickets/{ticket_id}/attachments", "file_on_note"): [("file", "a.png", PNG), "note"],
+    ("POST /tickets/{ticket_id}/attachments/multiple", "files"): [("files", "a.png", PNG)],
+    ("POST /tickets/{ticket_id}/attachments/multiple", "files_on_note"): [("files", "a.png", PNG), "note"],
+}
 QUERY_STRINGS = {("GET /tickets", "of_somebody"): f"user_id={SOMEBODY}"}
 
 
@@ -183,6 +209,7 @@ class World:
     api: Api
     ticket: Ticket
     messages: dict[str, Message]
+    attachments: dict[str, Attachment]
 
     def caller(self, who: str) -> Api:
         return {
@@ -196,23 +223,23 @@ class World:
 
     def call(self, line: Line, who: str, **ids: int) -> Result:
         """The same request id every time, so that whole answers can be compared."""
-        message = self.messages.get(line.how)
+        message, attachment = self.messages.get(line.how), self.attachments.get(line.how)
         path = line.path.format(
             **{
                 "ticket_id": self.ticket.id,
                 "ticket_number": self.ticket.ticket_number,
                 "message_id": message.id if message else 0,
+                "attachment_id": attachment.id if attachment else 0,
                 "user_id": ASSIGNEE,
                 **ids,
             }
         )
-        return self.caller(who).call(
-            line.method,
-            path,
-            line.body,
-            query_string=QUERY_STRINGS.get((line.route, line.how), ""),
-            headers={"X-Request-ID": "the-same"},
-        )
+        options: dict[str, Any] = {"headers": {"X-Request-ID": "the-same"}}
+        if parts := FORMS.get((line.route, line.how)):
+            note = ("message_id", None, str(self.messages["note"].id).encode())
+            options = form(*(note if part == "note" else part for part in parts), **options)
+        query = QUERY_STRINGS.get((line.route, line.how), "")
+        return self.caller(who).call(line.method, path, line.body, query_string=query, **options)
 
 
 @pytest.fixture
@@ -231,7 +258,14 @@ def _new_world(api: Api, status: Any = "assigned", **fields: Any) -> World:
             ticket, user_id=ASSIGNEE, author_role="agent", content=f"Beware. {MARKER}", is_internal=True
         ),
     }
-    return World(api, ticket, messages)
+    attachments = {
+        "owners_file": make_attachment(ticket, message=messages["owners"]),
+        "assignees_file": make_attachment(ticket, user_id=ASSIGNEE),
+        "notes_file": make_attachment(
+            ticket, message=messages["note"], user_id=ASSIGNEE, file_name=f"{MARKER}.txt"
+        ),
+    }
+    return World(api, ticket, messages, attachments)
 
 
 def all_rows() -> list[Any]:
@@ -254,8 +288,9 @@ def test_every_route_has_its_lines_in_the_table(api: Api) -> None:
 
 def test_the_table_is_about_what_is_sent() -> None:
     sent = {(line.route, line.how) for line in LINES}
-    assert set(HOW) | set(QUERY_STRINGS) <= sent
-    known = {how for _, how in (*HOW, *QUERY_STRINGS)} | {"-", "owners", "assignees", "note"}
+    assert set(HOW) | set(FORMS) | set(QUERY_STRINGS) <= sent
+    rows = {"owners", "assignees", "note", "owners_file", "assignees_file", "notes_file"}
+    known = {how for _, how in (*HOW, *FORMS, *QUERY_STRINGS)} | {"-"} | rows
     assert {line.how for line in LINES} <= known
 
 
@@ -360,11 +395,36 @@ def test_a_note_looks_like_an_absent_message_to_the_owner(
 ) -> None:
     world = new_world(status)
     lines = [line for line in LINES if line.how == "note" and "{message_id}" in line.path]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         hidden = world.call(line, "owner")
         absent = world.call(line, "owner", message_id=world.messages["note"].id + 1000)
         assert whole(hidden) == whole(absent), str(line)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_file_on_a_note_looks_like_an_absent_one_to_the_owner(
+    new_world: Callable[..., World], status: str
+) -> None:
+    world = new_world(status)
+    lines = [line for line in LINES if line.how == "notes_file"]
+    assert len(lines) == 3
+    for line in lines:
+        hidden = world.call(line, "owner")
+        absent = world.call(line, "owner", attachment_id=world.attachments["notes_file"].id + 1000)
+        assert whole(hidden) == whole(absent), str(line)
+
+
+def test_a_file_is_found_under_its_own_ticket_only(new_world: Callable[..., World]) -> None:
+    world, elsewhere = new_world(), new_world()
+    wrong = [
+        f"{line} by {who}: {answer.status_code}"
+        for who in ("owner", "assignee", "admin")
+        for line in LINES
+        if "{attachment_id}" in line.path
+        if (answer := world.call(line, who, ticket_id=elsewhere.ticket.id)).status_code != 404
+    ]
+    assert wrong == []
 
 
 def test_a_message_is_found_under_its_own_ticket_only(new_world: Callable[..., World]) -> None:
@@ -402,8 +462,10 @@ def searched_for_the_marker(world: World, who: str) -> Iterator[tuple[str, Resul
         path = "/tickets"
         yield f"{path}?{query}", world.caller(who).get(path, query_string=query)
     thread = f"/tickets/{world.ticket.id}/messages"
-    for query in ("include_total=true", "per_page=1", "per_page=1&page=2", "per_page=1&page=3", "q=x"):
-        yield f"{thread}?{query}", world.caller(who).get(thread, query_string=query)
+    files = f"/tickets/{world.ticket.id}/attachments"
+    for path in (thread, files):
+        for query in ("include_total=true", "per_page=1", "per_page=1&page=2", "per_page=1&page=3", "q=x"):
+            yield f"{path}?{query}", world.caller(who).get(path, query_string=query)
 
 
 @pytest.mark.parametrize("who", ["nobody", "owner", "stranger"])
@@ -430,7 +492,7 @@ def test_staff_do_find_it(new_world: Callable[..., World], who: str) -> None:
     world = new_world()
     path = f"/tickets/{world.ticket.id}"
     world.caller(who).put(path, {"internal_notes": f"{MARKER} again"})
-    for where in ("/tickets", path, f"{path}/messages", f"{path}/history"):
+    for where in ("/tickets", path, f"{path}/messages", f"{path}/history", f"{path}/attachments"):
         assert MARKER in world.caller(who).get(where).text, where
     assert "internal_notes" in world.caller(who).get(path).json
 
@@ -449,6 +511,8 @@ def test_counts_do_not_betray_a_note(new_world: Callable[..., World]) -> None:
     owner, thread = world.caller("owner"), f"/tickets/{world.ticket.id}/messages"
     assert owner.get(thread, query_string="include_total=true").json["meta"]["total"] == 2
     assert owner.get(f"{thread}/unread-count").json == {"count": 1}
+    files = f"/tickets/{world.ticket.id}/attachments"
+    assert owner.get(files, query_string="include_total=true").json["meta"]["total"] == 2
     for page, rows in ((1, 1), (2, 1), (3, 0)):
         assert len(owner.get(thread, query_string=f"per_page=1&page={page}").json["data"]) == rows
     assert owner.get("/tickets", query_string=f"q={MARKER}&include_total=true").json == {

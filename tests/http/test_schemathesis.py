@@ -28,6 +28,8 @@ LISTS = (
     "GET /tickets",
     "GET /tickets/{ticket_id}/messages",
     "GET /tickets/{ticket_id}/history",
+    "GET /tickets/{ticket_id}/attachments",
+    "GET /tickets/{ticket_id}/attachments/message/{message_id}",
     "GET /agents",
     "GET /public/tickets/{ticket_number}",
 )
@@ -39,13 +41,18 @@ GIVES_TO_AGENTS = (
     "PUT /tickets/{ticket_id}",
     "PATCH /tickets/{ticket_id}",
 )
-
+# What a file is, is said by its content, and random bytes are none of the kinds that are taken; and a message
+# that is not there: 422, because its id stands in the form.
+TAKES_FILES = (
+    "POST /tickets/{ticket_id}/attachments",
+    "POST /tickets/{ticket_id}/attachments/multiple",
+)
 
 LONG_INTEGER = re.compile(r"[0-9]{19}")
 
 
-def refusable(operations: tuple[str, ...], status: str) -> list[dict[str, Any]]:
-    statuses = {"expected-statuses": ["2xx", "3xx", *REFUSALS, status]}
+def refusable(operations: tuple[str, ...], *more: str) -> list[dict[str, Any]]:
+    statuses = {"expected-statuses": ["2xx", "3xx", *REFUSALS, *more]}
     return [{"include-name": name, "checks": {"positive_data_acceptance": statuses}} for name in operations]
 
 
@@ -64,7 +71,11 @@ CONFIGURATION = {
         # 'max_redirects'"); test_bad_input.py sends every operation without a token.
         "ignored_auth": {"enabled": False},
     },
-    "operations": refusable((*LISTS, *SPANS), "400") + refusable(GIVES_TO_AGENTS, "422"),
+    "operations": [
+        *refusable((*LISTS, *SPANS), "400"),
+        *refusable(GIVES_TO_AGENTS, "422"),
+        *refusable(TAKES_FILES, "415", "422"),
+    ],
 }
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -22,7 +23,7 @@ from tests.actors.owed import Listener
 from tests.actors.threads import at_the_same_time
 from tests.factories.agents import make_agent
 from tests.factories.tickets import WRITTEN_AT, make_ticket
-from tests.plugins.desk import Api, Clock, counted_queries, occasion
+from tests.plugins.desk import Api, Clock, Shelf, counted_queries, occasion
 
 pytestmark = pytest.mark.usefixtures("empty_database")
 
@@ -371,7 +372,8 @@ def test_whoever_becomes_available_owes_it(api: Api) -> None:
 
 
 def do_assign(rules: AssignmentRules = RULES) -> None:
-    effect_table(Means(publish=Listener(), number_prefix="TICKET", assignment=rules))[ASSIGN_TICKETS](0)
+    means = Means(publish=Listener(), number_prefix="TICKET", assignment=rules, storage=Shelf(Path("unused")))
+    effect_table(means)[ASSIGN_TICKETS](0)
 
 
 def test_a_thousand_tokens_are_one_drain(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pytest
 from falcon.testing import Result, TestClient
@@ -17,15 +17,19 @@ from sav.domain.occasion import Occasion
 from sav.http.app import create_app
 from sav.http.authentication import SharedSecret, TokenVerifier, mint_token
 from sav.http.desk import Desk
+from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models import tables
 from sav.models.database import database, drop_connection, ensure_connection, mysql_database, sqlite_database
 from sav.models.migrate import MIGRATIONS
 from sav.operations import hints
+from sav.storage.disk import DiskStore
+from sav.storage.object_store import StorageUnavailable
 from tests.plugins.servers import FreshDatabase
 
 SECRET = "a secret of the tests, long enough for HS256"
+MAXIMUM_FILE_BYTES = 1024 * 1024
 TABLES = (
     tables.MessageReceipt,
     tables.Attachment,
@@ -103,6 +107,31 @@ class Answers:
             raise ConnectionError
 
 
+class Shelf(Answers, DiskStore):
+    """A store on the disk that a test may take away."""
+
+    def __init__(self, directory: Path) -> None:
+        Answers.__init__(self)
+        DiskStore.__init__(self, directory=directory, public_url="http://files.example")
+
+    def put(self, key: str, file: BinaryIO, *, length: int, mime_type: str) -> None:
+        self._require()
+        super().put(key, file, length=length, mime_type=mime_type)
+
+    def delete(self, key: str) -> None:
+        self._require()
+        super().delete(key)
+
+    @property
+    def keys(self) -> list[str]:
+        """What is in it."""
+        return sorted(item.key for item in self.list("", older_than=datetime.now(UTC) + timedelta(days=1)))
+
+    def _require(self) -> None:
+        if not self.is_there:
+            raise StorageUnavailable("taken away by a test")
+
+
 @dataclass
 class Api:
     """The HTTP tier, and who calls it: `api.agent(7).post("/tickets", {...})`."""
@@ -141,13 +170,13 @@ class Api:
     def get(self, path: str, **options: Any) -> Result:
         return self.call("GET", path, **options)
 
-    def post(self, path: str, body: Any = None, **options: Any) -> Result:
+    def post(self, path: str, body: Any = None, /, **options: Any) -> Result:
         return self.call("POST", path, body, **options)
 
-    def put(self, path: str, body: Any = None, **options: Any) -> Result:
+    def put(self, path: str, body: Any = None, /, **options: Any) -> Result:
         return self.call("PUT", path, body, **options)
 
-    def patch(self, path: str, body: Any = None, **options: Any) -> Result:
+    def patch(self, path: str, body: Any = None, /, **options: Any) -> Result:
         return self.call("PATCH", path, body, **options)
 
     def delete(self, path: str, **options: Any) -> Result:
@@ -176,7 +205,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def api(empty_database: dict[str, str], clock: Clock) -> Api:
+def api(empty_database: dict[str, str], clock: Clock, tmp_path: Path) -> Api:
     """The HTTP tier on an empty database, called by nobody yet."""
     desk = Desk(
         service_name="sav-service",
@@ -187,7 +216,8 @@ def api(empty_database: dict[str, str], clock: Clock) -> Api:
         number_prefix="TICKET",
         customer_maximum_priority="urgent",
         agent_default_capacity=20,
-        storage=Answers(),
+        storage=Shelf(tmp_path),
+        uploads=UploadRoom(maximum_file_bytes=MAXIMUM_FILE_BYTES),
         broker=Answers(),
         public_limits=UNLIMITED,
     )

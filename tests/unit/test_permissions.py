@@ -69,6 +69,7 @@ assign             n       Y      Y      Y
 resolve            n       Y      Y      Y
 write_note         n       Y      Y      Y
 read_history       n       Y      Y      Y
+attach             Y       Y      Y      Y
 rate               Y       n      n      Y
 """
 

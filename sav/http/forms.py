@@ -1,0 +1,311 @@
+"""Forms with files (multipart/form-data), read as they come: never whole in memory, never without bounds.
+
+Nothing of a form is kept under a name: its files are anonymous temporary files, which are gone with the
+request, or with the process.
+"""
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, cast
+
+import falcon
+import orjson
+from falcon.media.multipart import BodyPart, MultipartForm, MultipartParseError, MultipartParseOptions
+
+from sav.domain.errors import FieldError, Invalid, SavError
+from sav.http.requests import LARGEST_ID, BadBody, BodyTooLarge, UnsupportedBody
+
+FILES_A_REQUEST = 10
+OVERHEAD_BYTES = 64 * 1024
+"""How much longer than its files a form may be: boundaries, names, other fields."""
+MEMORY_A_FILE_BYTES = 64 * 1024
+"""A longer file is on the disk while it is received."""
+PIECE_BYTES = 64 * 1024
+UPLOAD_BYTES_AT_ONCE = 512 * 1024 * 1024
+"""How many bytes all forms may have that one process receives at the same time: its part of the disk."""
+GRACE_SECONDS = 30
+SLOWEST_BYTES_A_SECOND = 128 * 1024
+"""A form must arrive within the grace and what it takes at this rate: slower ones would hold our threads."""
+SILENCE_SECONDS = 20
+"""How long a client may send nothing at all."""
+DISCARDED_BYTES = 128 * 1024 * 1024
+DISCARDING_SECONDS = 60
+"""How much of a form that is refused is read and thrown away, so that its sender gets to hear the answer."""
+LONGEST_FIELD_BYTES = 100
+LONGEST_BOUNDARY = 200
+
+_ID = re.compile(rb"[1-9][0-9]{0,18}")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.]{1,100}")
+
+
+class BadForm(BadBody):
+    """The form is malformed, cut short, or not delimited by its boundary."""
+
+    code = "malformed_form"
+
+
+class NotAForm(UnsupportedBody):
+    """Files are sent as a form, with the content type multipart/form-data."""
+
+    code = "form_expected"
+
+
+class FileTooLarge(BodyTooLarge):
+    """The file is larger than this service takes."""
+
+    code = "file_too_large"
+
+
+class LengthRequired(SavError):
+    """A form with files needs a Content-Length; a chunked body has none."""
+
+    code = "length_required"
+
+
+class UploadTooSlow(SavError):
+    """The form did not arrive in time; send it again over a better connection."""
+
+    code = "upload_too_slow"
+
+
+class UploadsBusy(SavError):
+    """Too many files are being received at the moment; try again shortly."""
+
+    code = "uploads_busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileForm:
+    """What a form may hold: files in these fields, so many, and perhaps a `message_id`."""
+
+    fields: tuple[str, ...]
+    maximum_files: int
+
+
+ONE_FILE = FileForm(fields=("file",), maximum_files=1)
+SEVERAL_FILES = FileForm(fields=("files", "file"), maximum_files=FILES_A_REQUEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedFile:
+    """A file of a form. `field` is its place, for whoever must be told that it is wrong."""
+
+    field: str
+    name: str
+    content: BinaryIO
+    size: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class ReceivedForm:
+    """What a form held; its files last as long as `received_form`."""
+
+    files: list[ReceivedFile] = field(default_factory=list)
+    message_id: int | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What two forms have in common that say the same; boundaries and temporary names differ."""
+        files = [[file.field, file.name, file.sha256] for file in self.files]
+        return orjson.dumps({"files": files, "message_id": self.message_id})
+
+
+class UploadRoom:
+    """How much of the disk the forms of one process may take while they are received."""
+
+    def __init__(self, *, maximum_file_bytes: int, bytes_at_once: int = UPLOAD_BYTES_AT_ONCE) -> None:
+        self.maximum_file_bytes = maximum_file_bytes
+        self._bytes_at_once = bytes_at_once
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    def longest(self, form: FileForm) -> int:
+        """How long such a form may be at most."""
+        return form.maximum_files * self.maximum_file_bytes + OVERHEAD_BYTES
+
+    @contextmanager
+    def place(self, length: int) -> Iterator[None]:
+        """Room for a form of this length; raises `UploadsBusy` when others leave none."""
+        with self._lock:
+            # Somebody who is alone is always let in, however little room there is.
+            if self._taken and self._taken + length > self._bytes_at_once:
+                raise UploadsBusy
+            self._taken += length
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= length
+
+
+@contextmanager
+def received_form(req: falcon.Request, form: FileForm, room: UploadRoom) -> Iterator[ReceivedForm]:
+    """Receives a form; raises `Invalid` with every wrong part, or another error of this module."""
+    if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_MULTIPART:
+        raise NotAForm
+    length = req.content_length
+    if length is None:
+        raise LengthRequired
+    if length > room.longest(form):
+        raise BodyTooLarge
+    with room.place(length), ExitStack() as stack:
+        body = _Body(req, seconds=GRACE_SECONDS + length / SLOWEST_BYTES_A_SECOND)
+        yield _Reading(form, room.maximum_file_bytes, stack).read(_parsed(req, body, length))
+
+
+@contextmanager
+def heard_out(req: falcon.Request) -> Iterator[None]:
+    """Reads what is left of a body that is refused, within bounds: while bytes of his wait unread, a
+    client that still sends would find his connection broken, and not our answer."""
+    try:
+        yield
+    except Exception:
+        _discard(req)
+        raise
+
+
+def _discard(req: falcon.Request) -> None:
+    if (req.content_length or 0) > DISCARDED_BYTES:
+        return
+    body, left = _Body(req, seconds=DISCARDING_SECONDS), DISCARDED_BYTES
+    try:
+        while left > 0 and (piece := body.read(PIECE_BYTES)):
+            left -= len(piece)
+    except SavError:
+        # Nobody is there any more to hear anything.
+        return
+
+
+class _Body:
+    """The request's body, with an end to our patience."""
+
+    def __init__(self, req: falcon.Request, *, seconds: float) -> None:
+        chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
+        self._stream = req.stream if chunked else req.bounded_stream
+        self._give_up_at = time.monotonic() + seconds
+        # gunicorn's: its own timeouts end no read.
+        self._socket = req.env.get("gunicorn.socket")
+
+    def read(self, size: int) -> bytes:
+        left = self._give_up_at - time.monotonic()
+        if left <= 0:
+            raise UploadTooSlow
+        try:
+            if self._socket is not None:
+                self._socket.settimeout(min(left, SILENCE_SECONDS))
+            piece: bytes = self._stream.read(size)
+        except TimeoutError:
+            raise UploadTooSlow from None
+        except OSError:
+            # The client has hung up.
+            raise BadForm from None
+        finally:
+            if self._socket is not None:
+                self._socket.settimeout(None)
+        return piece
+
+
+def _parsed(req: falcon.Request, body: _Body, length: int) -> MultipartForm:
+    _, parameters = falcon.parse_header(req.content_type or "")
+    boundary = parameters.get("boundary", "").rstrip()
+    # RFC 2046 allows 70 characters; the clients that send more mean no harm.
+    if not 1 <= len(boundary) <= LONGEST_BOUNDARY:
+        raise BadForm
+    return MultipartForm(cast(Any, body), boundary.encode(), length, MultipartParseOptions())
+
+
+class _Reading:
+    """One pass over a form, which collects what is wrong with it."""
+
+    def __init__(self, form: FileForm, maximum_file_bytes: int, stack: ExitStack) -> None:
+        self._form = form
+        self._maximum_file_bytes = maximum_file_bytes
+        self._stack = stack
+        self._received = ReceivedForm()
+        self._files_seen = 0
+        self._errors: list[FieldError] = []
+
+    def read(self, parts: MultipartForm) -> ReceivedForm:
+        try:
+            for part in parts:
+                self._take(part)
+        except (MultipartParseError, ValueError):
+            # A ValueError is a name, or a header, in no encoding that we know.
+            raise BadForm from None
+        self._judge_count()
+        if self._errors:
+            raise Invalid(fields=self._errors)
+        return self._received
+
+    def _take(self, part: BodyPart) -> None:
+        name = part.name or ""
+        if name in self._form.fields:
+            self._take_file(part, name)
+        elif name == "message_id":
+            self._take_message_id(part)
+        else:
+            shown = name if _FIELD_NAME.fullmatch(name) else ""
+            self._wrong(shown, "unknown_field", "This field is not known.")
+
+    def _take_file(self, part: BodyPart, name: str) -> None:
+        place = name if self._form.maximum_files == 1 else f"{name}.{self._files_seen}"
+        self._files_seen += 1
+        if self._files_seen > self._form.maximum_files:
+            return
+        if part.filename is None:
+            self._wrong(place, "not_a_file", "This must be a file, with a file name.")
+            return
+        file = self._spooled(part, place, part.filename)
+        if file.size == 0:
+            self._wrong(place, "empty_file", "The file is empty.")
+        self._received.files.append(file)
+
+    def _spooled(self, part: BodyPart, place: str, file_name: str) -> ReceivedFile:
+        # Closed, and with that gone, when the form has served.
+        spool = self._stack.enter_context(SpooledTemporaryFile(max_size=MEMORY_A_FILE_BYTES))  # noqa: SIM115
+        size, digest = 0, hashlib.sha256()
+        while piece := part.stream.read(PIECE_BYTES):
+            size += len(piece)
+            if size > self._maximum_file_bytes:
+                message = f"A file may have up to {self._maximum_file_bytes} bytes."
+                raise FileTooLarge(fields=[FieldError(place, FileTooLarge.code, message)])
+            digest.update(piece)
+            try:
+                spool.write(piece)
+            except OSError:
+                # No room left on the disk of temporary files.
+                raise UploadsBusy from None
+        return ReceivedFile(
+            field=place,
+            name=file_name,
+            content=cast(BinaryIO, spool),
+            size=size,
+            sha256=digest.hexdigest(),
+        )
+
+    def _take_message_id(self, part: BodyPart) -> None:
+        text = part.stream.read(LONGEST_FIELD_BYTES)
+        if self._received.message_id is not None:
+            self._wrong("message_id", "given_twice", "This field can be given once.")
+        elif part.filename is not None or not _ID.fullmatch(text) or int(text) > LARGEST_ID:
+            self._wrong("message_id", "invalid_value", "This must be a message's id.")
+        else:
+            self._received.message_id = int(text)
+
+    def _judge_count(self) -> None:
+        field_name, most = self._form.fields[0], self._form.maximum_files
+        if self._files_seen == 0:
+            self._wrong(field_name, "missing", "A file is required.")
+        elif self._files_seen > most:
+            message = f"At most {most} file{'s' if most > 1 else ''} can be sent at once."
+            self._wrong(field_name, "too_many_files", message)
+
+    def _wrong(self, name: str, code: str, message: str) -> None:
+        self._errors.append(FieldError(name, code, message))

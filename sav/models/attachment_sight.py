@@ -1,0 +1,22 @@
+"""Which files of a ticket somebody may see: one door for reads and writes, as for messages."""
+
+from __future__ import annotations
+
+import peewee
+
+from sav.models.message_sight import visible_messages
+from sav.models.tables import Attachment, Message
+
+
+def visible_attachments(ticket_id: int, *, internal: bool) -> peewee.ModelSelect[Attachment]:
+    """The files of a ticket that are complete and were not deleted.
+
+    A file that hangs on a message is there for whoever may see the message; one that hangs on an internal
+    note only when `internal`.
+    """
+    shown = visible_messages(ticket_id, internal=internal).select(Message.id)
+    return Attachment.select().where(
+        Attachment.ticket_id == ticket_id,
+        Attachment.state == "available",
+        Attachment.message_id.is_null() | Attachment.message_id.in_(shown),
+    )
