@@ -183,8 +183,8 @@ def test_only_a_guest_holds_a_token(caller: Caller) -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("action", get_args(TicketAction))
-def test_a_guest_replies_and_rates_and_does_nothing_else(action: TicketAction, status: Any) -> None:
-    expected = "Y" if action in ("reply", "rate") else "n"
+def test_a_guest_replies_attaches_and_rates_and_does_nothing_else(action: TicketAction, status: Any) -> None:
+    expected = "Y" if action in ("reply", "attach", "rate") else "n"
     assert verdict(guest_of(GUESTS_TICKET), action, guests_ticket(status)) == expected
 
 
