@@ -47,8 +47,6 @@ TOOLS = Path(sys.executable).parent
 PASSED, FAILED, NO_SERVER = 0, 1, 2
 
 WORKERS = "2"
-# These wait for processes to start, die and come back more than they compute.
-SYSTEM_WORKERS = "3"
 # What is fuzzed is the document against the service, not the database.
 ON_SQLITE = ("tests/integration", "tests/http", "--ignore=tests/http/test_schemathesis.py")
 STEP_ENDS_ITSELF_SECONDS = 3.0
@@ -61,7 +59,9 @@ SERVERLESS = ("tests/unit", "tests/architecture")
 @dataclass(frozen=True)
 class Step:
     title: str
-    command: Sequence[str]
+    command: tuple[str, ...]
+    is_beside: bool = False
+    """Runs at the same time as the others and is heard when they are done: it waits more than it computes."""
 
     @property
     def is_pytest(self) -> bool:
@@ -86,13 +86,17 @@ class Interrupted(Exception):
 
 
 ALL_STEPS = (
-    Step("ruff check", ["ruff", "check"]),
-    Step("ruff format", ["ruff", "format", "--check"]),
-    Step("mypy", ["mypy", "sav"]),
-    Step("import layers", ["lint-imports"]),
-    Step("tests, server database", ["pytest", "-n", WORKERS, "tests", "--ignore", "tests/system"]),
-    Step("tests, SQLite", ["pytest", "-n", WORKERS, *ON_SQLITE, "--database=sqlite"]),
-    Step("tests, whole system", ["pytest", "-n", SYSTEM_WORKERS, "--dist", "worksteal", "tests/system"]),
+    Step("ruff check", ("ruff", "check")),
+    Step("ruff format", ("ruff", "format", "--check")),
+    Step("mypy", ("mypy", "sav")),
+    Step("import layers", ("lint-imports",)),
+    Step("tests, server database", ("pytest", "-n", WORKERS, "tests", "--ignore", "tests/system")),
+    Step("tests, SQLite", ("pytest", "-n", WORKERS, *ON_SQLITE, "--database=sqlite")),
+    Step(
+        "tests, whole system",
+        ("pytest", "-n", WORKERS, "--dist", "worksteal", "tests/system"),
+        is_beside=True,
+    ),
 )
 
 
@@ -102,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__)
         return PASSED
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it logs every login that fails; we say it better
-    steps = [Step("pytest", ["pytest", *arguments])] if arguments else ALL_STEPS
+    steps = [Step("pytest", ("pytest", *arguments))] if arguments else ALL_STEPS
     _raise_on(signal.SIGINT, signal.SIGTERM)
     try:
         with ExitStack() as stack:
@@ -112,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
             os.environ["SAV_TEST_RUN_ID"] = run_id
             if needs_servers(arguments) and not provide_servers(run_id, directory, stack):
                 return NO_SERVER
-            results = [run(step, directory) for step in steps]
+            results = run_all(steps, directory, stack)
             stack.callback(summarise, results)
             return PASSED if all(result.ok for result in results) else FAILED
     except Interrupted as interrupt:
@@ -151,20 +155,61 @@ def provide_servers(run_id: str, directory: Path, stack: ExitStack) -> bool:
     return True
 
 
-def run(step: Step, directory: Path) -> Result:
-    """Run one step to its end, whatever the outcome; its output goes straight to the terminal."""
-    print(f"\n=== {step.title}: {' '.join(step.command)}", flush=True)
-    program, *arguments = step.command
-    outcomes = Path(tempfile.mkdtemp(dir=directory)) / "outcomes.json"
-    if step.is_pytest:
-        arguments.insert(0, f"--basetemp={outcomes.with_name('tmp')}")
-    started_at = time.monotonic()
-    environment = os.environ | {"SAV_TEST_OUTCOMES": str(outcomes)}
-    ok = _wait_for(subprocess.Popen([TOOLS / program, *arguments], cwd=ROOT, env=environment)) == 0
-    seconds = time.monotonic() - started_at
-    if not step.is_pytest:
-        return Result(step, ok, seconds)
-    return Result(step, ok, seconds, **_read_outcomes(outcomes))
+def run_all(steps: Sequence[Step], directory: Path, stack: ExitStack) -> list[Result]:
+    """Run each step to its end, whatever the outcome; returns their results in the order of the steps."""
+    beside = {step: stack.enter_context(Running(step, directory)) for step in steps if step.is_beside}
+    results = {}
+    for step in steps:
+        if step not in beside:
+            with Running(step, directory) as running:
+                results[step] = running.result()
+    results |= {step: running.result() for step, running in beside.items()}
+    return [results[step] for step in steps]
+
+
+class Running:
+    """A step that has been started; its output goes to the terminal, at once or when it is heard."""
+
+    def __init__(self, step: Step, directory: Path) -> None:
+        self._step = step
+        own = Path(tempfile.mkdtemp(dir=directory))
+        self._outcomes = own / "outcomes.json"
+        self._log = own / "output" if step.is_beside else None
+        if not self._log:
+            self._announce()
+        program, *arguments = step.command
+        if step.is_pytest:
+            arguments.insert(0, f"--basetemp={own / 'tmp'}")
+        self._started_at = time.monotonic()
+        with ExitStack() as stack:
+            self._process = subprocess.Popen(
+                [TOOLS / program, *arguments],
+                cwd=ROOT,
+                env=os.environ | {"SAV_TEST_OUTCOMES": str(self._outcomes), "SAV_TEST_STEP": own.name},
+                stdout=stack.enter_context(self._log.open("wb")) if self._log else None,
+                stderr=subprocess.STDOUT if self._log else None,
+            )
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            _ignore(signal.SIGINT, signal.SIGTERM)
+            _end(self._process)
+
+    def result(self) -> Result:
+        """Waits for its end."""
+        ok = self._process.wait() == 0
+        seconds = time.monotonic() - self._started_at
+        if self._log:
+            self._announce()
+            print(self._log.read_text(errors="replace"), flush=True)
+        outcomes = _read_outcomes(self._outcomes) if self._step.is_pytest else {}
+        return Result(self._step, ok, seconds, **outcomes)
+
+    def _announce(self) -> None:
+        print(f"\n=== {self._step.title}: {' '.join(self._step.command)}", flush=True)
 
 
 def summarise(results: Sequence[Result]) -> None:
@@ -183,15 +228,6 @@ def _read_outcomes(path: Path) -> dict[str, int]:
         return {"passed": 0, "failed": 1}
     outcomes: dict[str, int] = json.loads(path.read_text())
     return outcomes
-
-
-def _wait_for(process: "subprocess.Popen[bytes]") -> int:
-    try:
-        return process.wait()
-    except Interrupted:
-        _ignore(signal.SIGINT, signal.SIGTERM)
-        _end(process)
-        raise
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

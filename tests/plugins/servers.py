@@ -66,8 +66,9 @@ def run_id() -> str:
 
 @pytest.fixture(scope="session")
 def worker() -> str:
-    """`gw0`, `gw1`, … under xdist, else `main`."""
-    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+    """`gw0`, `gw1`, … under xdist, else `main`; two steps of a run at the same time have others each."""
+    step = "".join(filter(str.isalnum, os.environ.get("SAV_TEST_STEP", "")))
+    return step.lower() + os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
 @pytest.fixture(scope="session")
