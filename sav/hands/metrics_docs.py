@@ -10,7 +10,8 @@ _HEAD = """# Metrics
 What Prometheus is told. The web processes answer at `/metrics` on `APP_PORT`; workers and schedulers on a
 port of their own, once `WORKER_METRICS_PORT` and `SCHEDULER_METRICS_PORT` name one. Counters and histograms
 are added up over all processes that one command has started, and begin at zero with it; in `sav up` one
-process is all of them. A gauge is read when somebody asks, from where the truth is.
+process is all of them. A gauge is read when somebody asks, from where the truth is. Alerts, and what to do:
+[observability.md](observability.md).
 
 This page is written by `sav docs`; do not edit it.
 
