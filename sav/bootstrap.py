@@ -25,7 +25,7 @@ from sav.http.app import create_app
 from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
 from sav.http.desk import Desk
 from sav.http.forms import UploadRoom
-from sav.http.rate_limits import PublicLimits
+from sav.http.rate_limits import PublicDoor, PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
@@ -172,13 +172,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             storage=object_store(settings),
             uploads=UploadRoom(maximum_file_bytes=settings.maximum_file_bytes),
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
-            public_limits=PublicLimits(
-                requests_per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE,
-                requests_per_minute_overall=settings.PUBLIC_REQUESTS_PER_MINUTE_OVERALL,
-                wrong_guesses_per_minute=settings.PUBLIC_WRONG_GUESSES_PER_MINUTE,
-                tickets_per_hour=settings.PUBLIC_TICKETS_PER_HOUR,
-                trusted_proxies=settings.SAV_TRUSTED_PROXIES,
-            ),
+            public_door=PublicDoor(_public_limits(settings)),
             queue_depths=None if settings.SAV_BROKER == "embedded" else QueueDepths(settings),
         )
     )
@@ -195,6 +189,16 @@ def object_store(settings: Settings) -> ObjectStore:
         bucket=settings.MINIO_BUCKET,
         region=settings.MINIO_REGION,
         public_endpoint=settings.public_storage_url,
+    )
+
+
+def _public_limits(settings: Settings) -> PublicLimits:
+    return PublicLimits(
+        requests_per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE,
+        requests_per_minute_overall=settings.PUBLIC_REQUESTS_PER_MINUTE_OVERALL,
+        wrong_guesses_per_minute=settings.PUBLIC_WRONG_GUESSES_PER_MINUTE,
+        tickets_per_hour=settings.PUBLIC_TICKETS_PER_HOUR,
+        trusted_proxies=settings.SAV_TRUSTED_PROXIES,
     )
 
 

@@ -63,7 +63,7 @@ class Standing:
         return self.hits >= self.limit.allowed
 
 
-def standing(limit: RateLimit, *, hits: int, now: datetime) -> Standing:
+def standing_of(limit: RateLimit, *, hits: int, now: datetime) -> Standing:
     """How a limit stands at `now` with so many hits in its window."""
     seconds = (limit.ends_at(now) - now).total_seconds()
     return Standing(limit, hits, max(1, math.ceil(seconds)))

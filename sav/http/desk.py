@@ -8,7 +8,7 @@ from typing import Protocol
 from sav.domain.ticket_lifecycle import Priority
 from sav.http.authentication import TokenVerifier
 from sav.http.forms import UploadRoom
-from sav.http.rate_limits import PublicLimits
+from sav.http.rate_limits import PublicDoor
 from sav.http.roster_door import RosterDoor
 from sav.operations.open_ticket import DeskRules
 from sav.storage.object_store import ObjectStore
@@ -36,7 +36,7 @@ class Desk:
     storage: ObjectStore
     uploads: UploadRoom
     broker: Checkable
-    public_limits: PublicLimits
+    public_door: PublicDoor
     queue_depths: Callable[[], list[Sample]] | None = None
     """How much waits in the broker's queues; None where there is no broker."""
 

@@ -265,7 +265,7 @@ def _admit(
     # What a stranger is told is for nobody's cache, be it on disk or on the way.
     resp.set_header("Cache-Control", "private, no-store")
     ensure_connection()
-    admission = Admission(desk.public_limits, req, resp, now=now)
+    admission = desk.public_door.admission(req, resp, now=now)
     admission.enter(guessing=description.counts_guesses)
     return admission
 

@@ -7,7 +7,7 @@ its row is locked for no longer.
 import hashlib
 from datetime import datetime
 
-from sav.domain.rate_limits import RateLimit, Standing, standing
+from sav.domain.rate_limits import RateLimit, Standing, standing_of
 from sav.models.database import database, is_sqlite, retry_deadlocks, transaction
 from sav.models.fields import UtcDateTimeField
 from sav.models.tables import RateCounter
@@ -32,13 +32,13 @@ def count_hit(limit: RateLimit, *, subject: str, now: datetime) -> Standing:
             (hits,) = database.execute_sql(_SQLITE, values).fetchone()
     else:
         hits = database.execute_sql(_SERVER, values).lastrowid
-    return standing(limit, hits=int(hits), now=now)
+    return standing_of(limit, hits=int(hits), now=now)
 
 
 def look_up(limit: RateLimit, *, subject: str, now: datetime) -> Standing:
     """Where `subject` stands, without counting."""
     query = RateCounter.select(RateCounter.hits).where(RateCounter.key_hash == _key_hash(limit, subject, now))
-    return standing(limit, hits=query.scalar() or 0, now=now)
+    return standing_of(limit, hits=query.scalar() or 0, now=now)
 
 
 def _key_hash(limit: RateLimit, subject: str, now: datetime) -> str:

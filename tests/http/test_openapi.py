@@ -450,7 +450,7 @@ def guests_day(witness: Witness) -> None:
 
 
 def everything_is_used_up(witness: Witness, path: str) -> None:
-    limits = witness.api.desk.public_limits
+    limits = witness.api.desk.public_door.limits
     with patch.object(type(limits), "per_address", RateLimit("nothing", 1, 60)):
         for template in sorted(FOR_GUESTS | OPEN_DOORS):
             method = "post" if "post" in witness.document["paths"][template] else "get"

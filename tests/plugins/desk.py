@@ -18,7 +18,7 @@ from sav.http.app import create_app
 from sav.http.authentication import SharedSecret, TokenVerifier, mint_token
 from sav.http.desk import Desk
 from sav.http.forms import UploadRoom
-from sav.http.rate_limits import PublicLimits
+from sav.http.rate_limits import PublicDoor, PublicLimits
 from sav.http.roster_door import RosterDoor
 from sav.models import tables
 from sav.models.database import database, drop_connection, ensure_connection, mysql_database, sqlite_database
@@ -219,7 +219,7 @@ def api(empty_database: dict[str, str], clock: Clock, tmp_path: Path) -> Api:
         storage=Shelf(tmp_path),
         uploads=UploadRoom(maximum_file_bytes=MAXIMUM_FILE_BYTES),
         broker=Answers(),
-        public_limits=UNLIMITED,
+        public_door=PublicDoor(UNLIMITED),
     )
     return Api(TestClient(create_app(desk)), desk, clock)
 
