@@ -4,6 +4,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dramatiq
 import falcon
@@ -20,6 +21,8 @@ from sav.actors.middleware import BesideWorker, Companion, StopDeadline
 from sav.actors.publish_event import Publish
 from sav.actors.queue_depths import QueueDepths
 from sav.actors.relay import Relay
+from sav.actors.send_mail import Mails
+from sav.domain.addresses import named_address
 from sav.domain.effects import PUBLISH_EVENT
 from sav.http.app import create_app
 from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
@@ -27,6 +30,9 @@ from sav.http.desk import Desk
 from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicDoor, PublicLimits
 from sav.http.roster_door import RosterDoor
+from sav.mail.compose import Sender
+from sav.mail.rules import MailRules
+from sav.mail.smtp import MailServer, PostOffice
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
 from sav.operations.assign_open_tickets import AssignmentRules
@@ -141,8 +147,40 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
                 except_categories=frozenset(settings.AUTO_ASSIGN_EXCEPT_CATEGORIES),
             ),
             storage=object_store(settings),
+            mails=Mails(rules=mail_rules(settings), office=_post_office(settings)),
         )
     )
+
+
+def mail_rules(settings: Settings) -> MailRules:
+    """What mails say of us, and where they lead."""
+    name, address = named_address(settings.MAIL_FROM)
+    return MailRules(
+        sender=Sender(name=name, address=address, timezone=ZoneInfo(settings.DESK_TIMEZONE)),
+        desk_address=named_address(settings.MAIL_DESK)[1] if settings.MAIL_DESK else None,
+        default_locale=settings.DEFAULT_LOCALE,
+        public_url=settings.public_url,
+        ticket_url=settings.TICKET_URL,
+    )
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """The mail server, if there is one."""
+    if settings.SMTP_HOST is None:
+        return None
+    password = settings.SMTP_PASSWORD
+    return MailServer(
+        host=settings.SMTP_HOST,
+        port=settings.SMTP_PORT,
+        encryption=settings.SMTP_TLS,
+        username=settings.SMTP_USERNAME,
+        password=password.get_secret_value() if password else None,
+    )
+
+
+def _post_office(settings: Settings) -> PostOffice | None:
+    server = mail_server(settings)
+    return PostOffice(server) if server else None
 
 
 def _publish(settings: Settings) -> Publish:

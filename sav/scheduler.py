@@ -18,7 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sav.domain.effects import ASSIGN_TICKETS, HOUSEKEEPING
+from sav.domain.effects import ASSIGN_TICKETS, HOUSEKEEPING, SURVEYS
 from sav.models.database import connection, database
 from sav.operations.record_tick import order_tick, record_tick, recorded_slots
 from sav.settings import Settings
@@ -55,6 +55,7 @@ class Tick:
 TICKS: dict[str, Tick] = {
     "assignment-sweep": Tick(effect=ASSIGN_TICKETS, every=timedelta(minutes=1)),
     "housekeeping": Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3)),
+    "surveys": Tick(effect=SURVEYS, every=timedelta(hours=1)),
 }
 """Every job, by the name that `sav tick` knows it by."""
 

@@ -8,10 +8,12 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sav.domain.addresses import named_address
 from sav.domain.ticket_lifecycle import Priority
 
 MINIMUM_SECRET_BYTES = 32
@@ -37,6 +39,23 @@ def _http_origin(value: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HttpOrigin = Annotated[str, AfterValidator(_http_origin)]
+
+
+def _mail_address(value: str) -> str:
+    named_address(value)
+    return value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be the name of a time zone, as Europe/Paris") from None
+    return value
+
+
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Bound = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Network = IPv4Network | IPv6Network
@@ -178,9 +197,23 @@ class Settings(BaseSettings):
     SMTP_USERNAME: Text | None = Field(None, description="The mail server's user, when it asks for one.")
     SMTP_PASSWORD: SecretStr | None = Field(None, description="The mail user's password.")
     SMTP_TLS: Literal["none", "starttls", "tls"] = Field("starttls", description="How mail is encrypted.")
-    MAIL_FROM: Text = Field("sav@localhost", description="The sender of the desk's mails.")
-    MAIL_DESK: Text | None = Field(None, description="Who gets staff mail about tickets without an assignee.")
+    MAIL_FROM: MailAddress = Field(
+        "sav@localhost",
+        description="The sender of the desk's mails: an address, or a name with one "
+        "(`After-sales <sav@example.com>`).",
+    )
+    MAIL_DESK: MailAddress | None = Field(
+        None, description="Who gets staff mail about tickets without an assignee."
+    )
     DEFAULT_LOCALE: Literal["fr", "en"] = Field("fr", description="The language of mails, unless known.")
+    DESK_TIMEZONE: TimeZone = Field(
+        "UTC", description="The time zone of times in mails, by its IANA name (`Europe/Paris`)."
+    )
+    TICKET_URL: HttpUrl | None = Field(
+        None,
+        description="Where the shop shows a ticket, for the links in mails, with `{ticket_number}` or "
+        "`{ticket_id}` in it (`https://shop.example/support/{ticket_number}`); without it there are none.",
+    )
 
     SAV_DATA_DIR: Path = Field(
         Path("var"), description="Where the embedded database, files and secrets are kept."

@@ -1,7 +1,7 @@
 """What doing each effect means: a plain table, and its rows as Dramatiq's actors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -10,12 +10,16 @@ import dramatiq
 from sav.actors.handle_received_event import handle_received_event
 from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import Publish, publish_ticket_events
+from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import (
     ASSIGN_TICKETS,
     HANDLE_RECEIVED_EVENT,
     HOUSEKEEPING,
+    NOTIFY,
     PUBLISH_EVENT,
     REMOVE_OBJECTS,
+    SEND_MAIL,
+    SURVEYS,
 )
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.desk_effects import finish_desk_effect
@@ -23,6 +27,7 @@ from sav.operations.effect_claims import Claim
 from sav.operations.housekeeping import keep_house
 from sav.operations.remove_objects import remove_objects
 from sav.storage.object_store import ObjectStore
+from sav.operations.notify import make_up_for_surveys, notify
 
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
@@ -37,18 +42,29 @@ class Means:
     number_prefix: str
     assignment: AssignmentRules
     storage: ObjectStore
+    mails: Mails = field(default_factory=Mails)
 
 
 def effect_table(means: Means) -> dict[str, Effect]:
     """Every effect by its name."""
     handle = partial(handle_received_event, number_prefix=means.number_prefix)
     remove = partial(remove_objects, store=means.storage)
+
+    def tell(claim: Claim) -> None:
+        notify(claim, rules=means.mails.rules, now=datetime.now(UTC))
+
+    def make_up(claim: Claim) -> None:
+        make_up_for_surveys(claim, rules=means.mails.rules, now=datetime.now(UTC))
+
     return {
         PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=means.publish),
         HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
         ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, means.assignment)),
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
+        NOTIFY: lambda ticket_id: do_owed_effects(NOTIFY, tell, ticket_id=ticket_id),
+        SEND_MAIL: lambda _: send_due_mails(means.mails),
+        SURVEYS: lambda _: do_owed_effects(SURVEYS, make_up),
     }
 
 

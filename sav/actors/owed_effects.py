@@ -56,7 +56,7 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
             with measured_effect(effect, tokens=len(claims)):
                 do(claims)
         except Exception as error:
-            if _is_the_databases_fault(error):
+            if is_the_databases_fault(error):
                 raise
             for claim in claims:
                 give_back(claim=claim, error=error, now=datetime.now(UTC))
@@ -70,7 +70,7 @@ def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
         with measured_effect(claim.effect):
             do(claim)
     except Exception as error:
-        if _is_the_databases_fault(error):
+        if is_the_databases_fault(error):
             # The lease ends, and the relay finds the token again; it was no try.
             raise
         give_back(claim=claim, error=error, now=datetime.now(UTC))
@@ -84,7 +84,8 @@ def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
     )
 
 
-def _is_the_databases_fault(error: Exception) -> bool:
+def is_the_databases_fault(error: Exception) -> bool:
+    """Whether nothing can be said of the effect, because the database went away."""
     if isinstance(error, DatabaseUnavailable):
         return True
     return isinstance(error, DATABASE_ERRORS) and is_connection_lost(error)

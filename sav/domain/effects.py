@@ -14,6 +14,12 @@ REMOVE_OBJECTS = "remove_objects"
 """Owed by a ticket: the objects of its deleted files are removed from the store, and then their rows."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
+NOTIFY = "notify"
+"""Owed by a ticket: whoever should hear of a fact is written to; it makes the deliveries."""
+SEND_MAIL = "send_mail"
+"""Owed by the desk: one delivery is sent; the token's sequence is the delivery's id."""
+SURVEYS = "surveys"
+"""Owed by the desk: tickets that were closed without a word to their customer are made up for."""
 
 OWED_BY_DESK: frozenset[str] = frozenset({ASSIGN_TICKETS})
 """Those that facts owe, and that are about the desk as a whole instead of the fact's ticket."""
@@ -48,4 +54,8 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     # The store comes back, as the broker does; what was deleted must not stay for ever.
     REMOVE_OBJECTS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
+    NOTIFY: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
+    # About four days, as mail servers do. A mail server that is away costs few tries: it is left alone.
+    SEND_MAIL: RetryPolicy(tries=150, first=timedelta(seconds=10), longest=timedelta(minutes=40)),
+    SURVEYS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
 }

@@ -1,5 +1,6 @@
 """The languages that the desk writes to people in."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Locale = Literal["fr", "en"]
+LOCALES: tuple[Locale, ...] = get_args(Locale)

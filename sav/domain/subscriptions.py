@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sav.domain import events
-from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT, REMOVE_OBJECTS
+from sav.domain.effects import ASSIGN_TICKETS, NOTIFY, PUBLISH_EVENT, REMOVE_OBJECTS
 from sav.domain.ticket_lifecycle import SETTLED, WORKED_ON
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    events.TicketCreated.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
-    events.TicketAssigned.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
-    events.TicketResolved.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
-    events.TicketClosed.name: (PUBLISH_EVENT, ASSIGN_TICKETS),
-    events.MessageAdded.name: (PUBLISH_EVENT,),
-    events.TicketEscalated.name: (PUBLISH_EVENT,),
+    events.TicketCreated.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
+    events.TicketAssigned.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
+    events.TicketResolved.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
+    events.TicketClosed.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
+    events.MessageAdded.name: (PUBLISH_EVENT, NOTIFY),
+    events.TicketEscalated.name: (PUBLISH_EVENT, NOTIFY),
     events.SatisfactionReceived.name: (PUBLISH_EVENT,),
     events.TicketUpdated.name: (ASSIGN_TICKETS,),
     events.TicketStatusChanged.name: (ASSIGN_TICKETS,),

@@ -1,12 +1,13 @@
 """What the HTTP tier is made of, built once by the composition root and handed to every resource."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from sav.domain.ticket_lifecycle import Priority
 from sav.http.authentication import TokenVerifier
+from sav.http.contact_door import ContactDoor
 from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicDoor
 from sav.http.roster_door import RosterDoor
@@ -29,6 +30,7 @@ class Desk:
     version: str
     verifier: TokenVerifier
     roster: RosterDoor
+    contacts: ContactDoor = field(default_factory=ContactDoor)
     clock: Callable[[], datetime]
     number_prefix: str
     customer_maximum_priority: Priority

@@ -49,6 +49,7 @@ class Messages(Resource):
                 location=f"/tickets/{ticket_id}/messages/{message.id}",
             )
 
+        self.desk.contacts.welcome(call.occasion)
         message = reply_to_ticket(
             occasion=call.occasion,
             ticket_id=ticket_id,

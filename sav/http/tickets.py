@@ -55,6 +55,7 @@ class Tickets(Resource):
                 location=f"/tickets/{ticket.id}",
             )
 
+        self.desk.contacts.welcome(call.occasion)
         ticket = open_ticket(
             occasion=call.occasion,
             new=NewTicket(**call.body.model_dump()),

@@ -273,3 +273,66 @@ class OrderIssueTicket(Row):
 
     class Meta:
         table_name = "order_issues"
+
+
+class Contact(Row):
+    """Where a registered customer is written to, as their token or another service has said."""
+
+    user_id = peewee.BigIntegerField(primary_key=True)
+    email = peewee.CharField()
+    name = peewee.CharField(null=True)
+    locale: Any = peewee.CharField(null=True)
+    updated_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "contacts"
+
+
+class MailDelivery(Row):
+    """One mail to one address because of one fact.
+
+    *due*, it is to be sent; *sent*, the mail server has taken it; *failed*, it was refused or given up;
+    *recorded*, there was no mail server to send it by; *suppressed*, it is not sent, for `reason`.
+    """
+
+    id = peewee.BigAutoField()
+    message_id = peewee.CharField()
+    ticket_id = peewee.BigIntegerField()
+    sequence = peewee.IntegerField()
+    kind: Any = peewee.CharField()
+    recipient = peewee.CharField()
+    recipient_name = peewee.CharField(null=True)
+    locale: Any = peewee.CharField()
+    state: Any = peewee.CharField()
+    reason: Any = peewee.CharField(null=True)
+    tries = peewee.IntegerField(default=0)
+    last_error = peewee.CharField(null=True)
+    due_at = UtcDateTimeField()
+    sent_at = UtcDateTimeField(null=True)
+    updated_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "mail_deliveries"
+
+
+class MailPreference(Row):
+    """Whoever has this address wants no more mails of this kind; the address itself is not kept."""
+
+    address_hash = peewee.CharField()
+    kind = peewee.CharField()
+    created_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "mail_preferences"
+        primary_key = peewee.CompositeKey("address_hash", "kind")
+
+
+class ServiceSecret(Row):
+    """A secret that all processes share, made by whichever needed it first."""
+
+    name = peewee.CharField(primary_key=True)
+    secret = peewee.CharField()
+    created_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "service_secrets"

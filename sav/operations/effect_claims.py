@@ -89,6 +89,15 @@ def finish_effect(claim: Claim) -> bool:
 
 
 @retry_deadlocks
+def put_off(*, claim: Claim, until: datetime, reason: str) -> None:
+    """Gives back an effect that could not be tried, through no fault of its own: it counts as no try."""
+    with transaction():
+        DueEffect.update(
+            lease_owner=None, leased_until=until, due_at=until, last_error=reason[:LAST_ERROR_LENGTH]
+        ).where(DueEffect.id == claim.token_id, DueEffect.lease_owner == claim.owner).execute()
+
+
+@retry_deadlocks
 def give_back(
     *,
     claim: Claim,

@@ -9,6 +9,7 @@ from sav.domain.foreign_events import UserRegistered
 from sav.domain.occasion import Occasion
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment, Message, Ticket
+from sav.operations.contacts import learn_contact
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.ticket_change import change_ticket
 
@@ -24,6 +25,13 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
         for ticket_id in _guest_ticket_ids(user.email):
             _link(ticket_id, user, Occasion(SYSTEM, now, request_id))
     with transaction():
+        learn_contact(
+            user_id=user.user_id,
+            email=user.email,
+            name=user.name,
+            now=now,
+            only_if_unknown=not user.email_verified,
+        )
         finish_effect(claim)
 
 

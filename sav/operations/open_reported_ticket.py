@@ -12,6 +12,7 @@ from sav.domain.occasion import Occasion
 from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.database import for_update, is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import OrderIssueTicket, Ticket
+from sav.operations.contacts import learn_contact
 from sav.operations.converse import Author, add_message
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.open_ticket import NewTicket, new_ticket_number, write_new_ticket
@@ -33,6 +34,7 @@ def report_order_issue(
         if ticket is not None:
             _add_report(ticket, issue, occasion)
             return
+        _learn(issue.person, now)
         new = NewTicket(
             subject=issue.subject,
             description=issue.description,
@@ -56,6 +58,7 @@ def report_product_issue(
     with transaction():
         if not finish_effect(claim):
             return
+        _learn(issue.person, now)
         new = NewTicket(
             subject=f"Product {issue.product_id}: issue reported",
             description=issue.description,
@@ -71,6 +74,12 @@ def report_product_issue(
             number=number,
             user_id=issue.person.user_id,
         )
+
+
+def _learn(person: Person, now: datetime) -> None:
+    """An order may go to another address than the account's: it is better than none, and no more."""
+    if person.user_id is not None and person.email is not None:
+        learn_contact(user_id=person.user_id, email=person.email, name=None, now=now, only_if_unknown=True)
 
 
 def _order_metadata(issue: OrderIssue) -> dict[str, int | str]:

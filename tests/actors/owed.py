@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from sav.domain.caller import SYSTEM
+from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
 from sav.domain.events import Fact, MessageAdded, TicketUpdated
 from sav.domain.occasion import Occasion
 from sav.models.tables import DueEffect, Event
 from sav.operations.due_effects import Publication
-from sav.operations.effect_claims import DESK
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.ticket_change import change_ticket
 
@@ -17,20 +17,29 @@ OCCASION = Occasion(SYSTEM, LONG_AGO, "test-request")
 RULES = DeskRules(number_prefix="TICKET", customer_maximum_priority="urgent")
 
 
-def new_ticket(*, messages: int = 0) -> int:
+def new_ticket(*, messages: int = 0, mails: bool = False) -> int:
     """The id of a ticket that owes its `ticket.created`, and one event for each of its messages.
 
-    What the desk owes because of it is left out: these tests are about what tickets owe.
+    What else it owes is the business of other tests; with `mails` it owes these too.
     """
     new = NewTicket(subject="Lost parcel", description="It never came.", user_id=1)
     ticket = open_ticket(occasion=OCCASION, new=new, rules=RULES)
     for number in range(messages):
         add_message(ticket.id, number)
-    DueEffect.delete().where(DueEffect.ticket_id == DESK).execute()
+    DueEffect.delete().where(DueEffect.effect == ASSIGN_TICKETS).execute()
+    if not mails:
+        _owe_publications_alone(ticket.id)
     return int(ticket.id)
 
 
-def add_message(ticket_id: int, number: int = 0, *, internal_too: bool = False) -> None:
+def _owe_publications_alone(ticket_id: int) -> None:
+    # By their ids: a range would lock the tokens that others are just writing.
+    others = DueEffect.select().where(DueEffect.ticket_id == ticket_id, DueEffect.effect != PUBLISH_EVENT)
+    for token in list(others):
+        token.delete_instance()
+
+
+def add_message(ticket_id: int, number: int = 0, *, internal_too: bool = False, mails: bool = False) -> None:
     """One more event to publish; with `internal_too` after a fact that is not published."""
     facts: list[Fact] = [MessageAdded(message_id=number, author_role="customer")]
     if internal_too:
@@ -38,11 +47,13 @@ def add_message(ticket_id: int, number: int = 0, *, internal_too: bool = False) 
     with change_ticket(ticket_id, occasion=OCCASION) as change:
         for fact in facts:
             change.record(fact)
+    if not mails:
+        _owe_publications_alone(ticket_id)
 
 
-def owed(ticket_id: int | None = None) -> int:
-    """How many effects are owed, by one ticket or by all."""
-    query = DueEffect.select()
+def owed(ticket_id: int | None = None, *, effect: str = PUBLISH_EVENT) -> int:
+    """How many effects of a kind are owed, by one ticket or by all."""
+    query = DueEffect.select().where(DueEffect.effect == effect)
     return query.count() if ticket_id is None else query.where(DueEffect.ticket_id == ticket_id).count()
 
 
@@ -71,3 +82,7 @@ class Listener:
 
     def sequences(self, ticket_id: int) -> list[int]:
         return [sequence for ticket, sequence in self.heard if ticket == ticket_id]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

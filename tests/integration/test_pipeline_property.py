@@ -32,10 +32,19 @@ from sav.actors.foreign_envelope import parse_foreign_event
 from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import publish_ticket_events
 from sav.actors.relay import DispatchFailed, NotNow, Relay
-from sav.domain.effects import ASSIGN_TICKETS, HANDLE_RECEIVED_EVENT, PUBLISH_EVENT, RETRY_POLICIES
+from sav.actors.send_mail import Mails, send_due_mails
+from sav.domain.effects import (
+    ASSIGN_TICKETS,
+    HANDLE_RECEIVED_EVENT,
+    NOTIFY,
+    PUBLISH_EVENT,
+    RETRY_POLICIES,
+    SEND_MAIL,
+)
 from sav.domain.events import PUBLISHED_NAMES
 from sav.domain.ticket_lifecycle import SETTLED, InvalidTransition
-from sav.models.tables import DueEffect, Event, Message, Ticket
+from sav.mail.rules import MailRules
+from sav.models.tables import DueEffect, Event, MailDelivery, Message, Ticket
 from sav.operations import hints, open_reported_ticket
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.converse import TicketClosedToReplies, reply_to_ticket
@@ -44,6 +53,7 @@ from sav.operations.due_effects import LEASE, REDELIVERY, Publication
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.failed_effects import retry_failed_effects
 from sav.operations.hints import Hint
+from sav.operations.notify import notify
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.received_events import IncomingEvent, receive_events, received_event
 from sav.operations.settle_ticket import (
@@ -323,6 +333,7 @@ class Pipeline(RuleBasedStateMachine):
             pass
         self._work_until_nothing_moves()
         assert DueEffect.select().count() == 0
+        self._every_ticket_was_acknowledged_once()
         self._compare_events()
         self._compare_reports()
 
@@ -355,6 +366,11 @@ class Pipeline(RuleBasedStateMachine):
         texts += [message.content for message in Message.select().where(Message.content.startswith("Report"))]
         assert Counter(texts) == Counter(f"Report {number}" for number in self.received)
 
+    def _every_ticket_was_acknowledged_once(self) -> None:
+        receipts = [row.ticket_id for row in MailDelivery.select().where(MailDelivery.kind == "received")]
+        assert sorted(receipts) == sorted(ticket.id for ticket in Ticket.select())
+        assert not MailDelivery.select().where(MailDelivery.state == "due").exists()
+
     # The relay's door to the workers
 
     def __call__(self, hint: Hint) -> None:
@@ -374,8 +390,8 @@ class Pipeline(RuleBasedStateMachine):
     # Workers and their ends
 
     def _be_hinted(self, hint: Hint) -> None:
-        # The desk's own work is left to the relay: this is about tickets and foreign events.
-        if hint.effect != ASSIGN_TICKETS:
+        # The desk's own work and mails are left to the relay: this is about tickets and foreign events.
+        if hint.effect in (PUBLISH_EVENT, HANDLE_RECEIVED_EVENT):
             self.waiting_hints.append(hint)
 
     def _follow(self, hint: Hint) -> None:
@@ -384,10 +400,17 @@ class Pipeline(RuleBasedStateMachine):
                 publish_ticket_events(hint.ticket_id, publish=Broker(self))
             elif hint.effect == ASSIGN_TICKETS:
                 do_together(ASSIGN_TICKETS, lambda claims: finish_desk_effect(claims, now=self.now))
+            elif hint.effect == NOTIFY:
+                do_owed_effects(NOTIFY, self._tell, ticket_id=hint.ticket_id)
+            elif hint.effect == SEND_MAIL:
+                send_due_mails(Mails())
             else:
                 do_owed_effects(HANDLE_RECEIVED_EVENT, self._handle)
         except Killed:
             pass
+
+    def _tell(self, claim: Claim) -> None:
+        notify(claim, rules=MailRules(desk_address="desk@example.com"), now=self.now)
 
     def _handle(self, claim: Claim) -> None:
         do = partial(handle_received_event.handle_received_event, claim, number_prefix="TICKET")

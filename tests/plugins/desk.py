@@ -44,6 +44,10 @@ TABLES = (
     tables.ReceivedEvent,
     tables.OrderIssueTicket,
     tables.SchedulerTick,
+    tables.Contact,
+    tables.MailDelivery,
+    tables.MailPreference,
+    tables.ServiceSecret,
 )
 COUNTERS = (tables.RateCounter,)
 """Counted even where nothing is written, so no part of what a refused request must leave alone."""
