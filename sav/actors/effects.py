@@ -25,9 +25,9 @@ from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tick
 from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.effect_claims import Claim
 from sav.operations.housekeeping import keep_house
+from sav.operations.notify import make_up_for_surveys, notify
 from sav.operations.remove_objects import remove_objects
 from sav.storage.object_store import ObjectStore
-from sav.operations.notify import make_up_for_surveys, notify
 
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""

@@ -15,6 +15,7 @@ from sav.operations import hints
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back, put_off
 from sav.operations.mail_deliveries import leave_settled, note_failed_try, settle_delivery
 from sav.operations.write_letter import NotToBeSent, write_letter
+from sav.telemetry.metrics import measured_effect
 
 ROUND_SECONDS = 60.0
 """How long one worker sends mails before it looks for other work: far less than a job may take."""
@@ -57,9 +58,8 @@ def _send_all(rules: MailRules, session: Session | None) -> None:
 
 def _send(claim: Claim, rules: MailRules, session: Session | None) -> None:
     try:
-        _try(claim, rules, session)
-    except NotToBeSent as error:
-        settle_delivery(claim=claim, state="suppressed", reason=error.reason, now=datetime.now(UTC))
+        with measured_effect(SEND_MAIL):
+            _try(claim, rules, session)
     except Refused as error:
         settle_delivery(claim=claim, state="failed", error=str(error), now=datetime.now(UTC))
     except ServerTrouble as error:
@@ -78,7 +78,12 @@ def _try(claim: Claim, rules: MailRules, session: Session | None) -> None:
     if delivery.state not in ("due", "failed"):
         leave_settled(claim)
         return
-    mail = compose(write_letter(delivery, rules=rules), sender=rules.sender)
+    try:
+        letter = write_letter(delivery, rules=rules)
+    except NotToBeSent as error:
+        settle_delivery(claim=claim, state="suppressed", reason=error.reason, now=datetime.now(UTC))
+        return
+    mail = compose(letter, sender=rules.sender)
     if session is None:
         settle_delivery(claim=claim, state="recorded", now=datetime.now(UTC))
         return

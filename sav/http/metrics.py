@@ -11,6 +11,7 @@ from sav.domain.effects import RETRY_POLICIES
 from sav.http.routes import Resource
 from sav.models.database import connection
 from sav.queries.desk_numbers import desk_numbers
+from sav.queries.mail_health import mail_health
 from sav.queries.pipeline_health import EffectHealth, pipeline_health
 from sav.telemetry import metrics
 from sav.telemetry.parts import Part, Sample, read_parts
@@ -49,7 +50,9 @@ class Metrics(Resource):
 
 def _pipeline_samples(clock: Callable[[], datetime]) -> Iterator[Sample]:
     with connection():
-        effects = pipeline_health(now=clock()).effects
+        effects, mails = pipeline_health(now=clock()).effects, mail_health(now=clock())
+    yield Sample(metrics.MAILS_DUE, mails.due)
+    yield Sample(metrics.MAILS_FAILED, mails.failed)
     for effect in sorted({*RETRY_POLICIES, *effects}):
         health, labels = effects.get(effect, EffectHealth()), {"effect": effect}
         yield Sample(metrics.EFFECTS_OWED, health.owed, labels)

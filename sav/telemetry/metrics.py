@@ -157,6 +157,8 @@ OLDEST_OWED_SECONDS = _gauge(
     "oldest fact that was not published.",
     ("effect",),
 )
+MAILS_DUE = _gauge("sav_mails_due", "Mails that are to be sent.", ())
+MAILS_FAILED = _gauge("sav_mails_failed", "Mails of the last day that were refused or given up.", ())
 QUEUE_MESSAGES = _gauge(
     "sav_queue_messages",
     "Messages ready in a queue: `inbox` is what other services have told and no worker has taken (the lag of "
