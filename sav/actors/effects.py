@@ -20,6 +20,7 @@ from sav.domain.effects import (
     REMOVE_OBJECTS,
     SEND_MAIL,
     SURVEYS,
+    SWEEP_FILES,
 )
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.desk_effects import finish_desk_effect
@@ -27,6 +28,7 @@ from sav.operations.effect_claims import Claim
 from sav.operations.housekeeping import keep_house
 from sav.operations.notify import make_up_for_surveys, notify
 from sav.operations.remove_objects import remove_objects
+from sav.operations.sweep_files import sweep_files
 from sav.storage.object_store import ObjectStore
 
 Effect = Callable[[int], None]
@@ -61,6 +63,7 @@ def effect_table(means: Means) -> dict[str, Effect]:
         HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
         ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, means.assignment)),
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
+        SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means.storage)),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
         NOTIFY: lambda ticket_id: do_owed_effects(NOTIFY, tell, ticket_id=ticket_id),
         SEND_MAIL: lambda _: send_due_mails(means.mails),
@@ -75,6 +78,10 @@ def _assign_tickets(rules: AssignmentRules, claims: Sequence[Claim]) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _sweep_files(storage: ObjectStore, claim: Claim) -> None:
+    sweep_files(claim, store=storage, clock=_now)
 
 
 def _keep_house(claim: Claim) -> None:

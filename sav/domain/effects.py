@@ -20,6 +20,8 @@ SEND_MAIL = "send_mail"
 """Owed by the desk: one delivery is sent; the token's sequence is the delivery's id."""
 SURVEYS = "surveys"
 """Owed by the desk: tickets that were closed without a word to their customer are made up for."""
+SWEEP_FILES = "sweep_files"
+"""Owed by the desk: files without an object, and objects without a file, are found and removed."""
 
 OWED_BY_DESK: frozenset[str] = frozenset({ASSIGN_TICKETS})
 """Those that facts owe, and that are about the desk as a whole instead of the fact's ticket."""
@@ -58,4 +60,5 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     # About four days, as mail servers do. A mail server that is away costs few tries: it is left alone.
     SEND_MAIL: RetryPolicy(tries=150, first=timedelta(seconds=10), longest=timedelta(minutes=40)),
     SURVEYS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
+    SWEEP_FILES: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
 }

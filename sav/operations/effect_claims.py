@@ -81,6 +81,17 @@ def _request_ids(ticket_id: int, sequences: Sequence[int]) -> dict[int, str | No
     return {fact.sequence: fact.request_id for fact in facts}
 
 
+@retry_deadlocks
+def keep_lease(claim: Claim, *, now: datetime) -> bool:
+    """Prolongs the lease of whoever takes longer; False when the effect is somebody else's by now."""
+    until = now + LEASE
+    mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
+    with transaction():
+        DueEffect.update(leased_until=until, due_at=until).where(mine).execute()
+        # Not the count of the update: a row that was the same already counts as none on a server.
+        return DueEffect.select().where(mine).exists()
+
+
 def finish_effect(claim: Claim) -> bool:
     """Deletes the token in the caller's transaction; False when it is somebody else's by now."""
     mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+from sav.domain.effects import SWEEP_FILES
 from sav.models.database import database, is_sqlite, retry_deadlocks, transaction
 from sav.models.fields import UtcDateTimeField
+from sav.operations.desk_effects import owe_by_desk
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.idempotency import LIFETIME
 
@@ -18,11 +20,15 @@ _SQLITE = (
 
 
 def keep_house(claim: Claim, *, now: datetime) -> None:
-    """Deletes expired idempotency keys and counters in batches, and the token after the last of them."""
+    """Deletes expired idempotency keys and counters in batches, and the token after the last of them.
+
+    Then it owes the comparison of files and objects, which by itself waits for a store that is away.
+    """
     _delete_until("idempotency_keys", "created_at", now - LIFETIME)
     _delete_until("rate_counters", "expires_at", now)
     with transaction():
-        finish_effect(claim)
+        if finish_effect(claim):
+            owe_by_desk(SWEEP_FILES, due_at=now, now=now)
 
 
 def _delete_until(table: str, column: str, cutoff: datetime) -> None:

@@ -102,8 +102,7 @@ class DiskStore:
                     if key.startswith(prefix) and stored_at is not None and stored_at < older_than:
                         yield StoredObject(key, stored_at)
 
-    def remove_old_drafts(self, *, older_than: datetime) -> None:
-        """Removes what a process left that died while it wrote."""
+    def remove_leftovers(self, *, older_than: datetime) -> None:
         with _said(self._directory):
             for path in self._drafts.glob("*"):
                 begun_at = _stored_at(path)

@@ -46,6 +46,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str, *, older_than: datetime) -> Iterator[StoredObject]:
         """The objects whose key begins like this and that were stored before a moment, a few at a time."""
 
+    def remove_leftovers(self, *, older_than: datetime) -> None:
+        """Removes what crashes have left in the store that is no object, and that no list shows."""
+
     def signed_url(
         self, key: str, *, file_name: str, mime_type: str, now: datetime, lifetime: timedelta = LINK_LIFETIME
     ) -> str:

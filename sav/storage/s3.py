@@ -128,6 +128,9 @@ class S3Store:
                 if key and stored_at and stored_at < older_than:
                     yield StoredObject(key, stored_at)
 
+    def remove_leftovers(self, *, older_than: datetime) -> None:
+        """There are none: an object comes by one request, and is there when that has succeeded."""
+
     def signed_url(
         self, key: str, *, file_name: str, mime_type: str, now: datetime, lifetime: timedelta = LINK_LIFETIME
     ) -> str:

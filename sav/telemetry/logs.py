@@ -19,6 +19,8 @@ _LIBRARIES = {
     "waitress": logging.WARNING,
     # It reports every run of every job.
     "apscheduler": logging.WARNING,
+    # It writes whole addresses, and with those the signatures that open a file or the store.
+    "urllib3": logging.CRITICAL + 1,
     # It shouts about every connection that is lost; whoever uses the connection says what that means.
     "pika": logging.CRITICAL + 1,
 }

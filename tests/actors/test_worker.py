@@ -15,7 +15,7 @@ from sav import bootstrap
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.effects import Means, effect_table
 from sav.actors.middleware import DatabaseConnection
-from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES, SEND_MAIL
+from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES, SEND_MAIL, SWEEP_FILES
 from sav.domain.subscriptions import SUBSCRIPTIONS
 from sav.models import database
 from sav.operations import hints
@@ -52,7 +52,7 @@ def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
             storage=Shelf(Path("unused")),
         )
     )
-    assert table.keys() == named | {HANDLE_RECEIVED_EVENT, SEND_MAIL} == RETRY_POLICIES.keys()
+    assert table.keys() == named | {HANDLE_RECEIVED_EVENT, SEND_MAIL, SWEEP_FILES} == RETRY_POLICIES.keys()
 
 
 def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscriber: Subscriber) -> None:
