@@ -7,7 +7,7 @@ RUN python -m venv /opt/sav
 WORKDIR /source
 # The dependencies change less often than the code: their layer is kept.
 COPY setup.cfg pyproject.toml README.md ./
-RUN mkdir sav && touch sav/__init__.py sav/py.typed && /opt/sav/bin/pip install . && /opt/sav/bin/pip uninstall --yes sav-service
+RUN mkdir sav && touch sav/__init__.py sav/py.typed && /opt/sav/bin/pip install '.[tracing]' && /opt/sav/bin/pip uninstall --yes sav-service
 COPY sav sav
 RUN /opt/sav/bin/pip install --no-deps .
 

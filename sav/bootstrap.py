@@ -42,6 +42,7 @@ from sav.storage.object_store import ObjectStore
 from sav.storage.s3 import S3Store
 from sav.telemetry.exposition import MetricsPort
 from sav.telemetry.logs import configure_logs
+from sav.telemetry.tracing import TracingEnd, start_tracing
 
 EVENT_FILE = "events.jsonl"
 EXIT_WRONG_SETTINGS = 2
@@ -68,6 +69,15 @@ def initialise_database(
     )
 
 
+def start_traces(settings: Settings) -> None:
+    """Sends traces from this process, when a collector is named; after its fork, before its work."""
+    start_tracing(
+        endpoint=settings.OTEL_EXPORTER_OTLP_ENDPOINT,
+        service_name=settings.APP_NAME,
+        environment=settings.APP_ENV,
+    )
+
+
 def web_hints(settings: Settings) -> HintSender:
     """From now on the writes of this process hint to the workers, through RabbitMQ."""
     broker = rabbitmq_broker(settings)
@@ -85,6 +95,7 @@ def worker() -> None:
         sys.exit(EXIT_WRONG_SETTINGS)
     configure_logs(settings.APP_ENV, settings.APP_NAME, settings.LOG_LEVEL)
     initialise_database(settings)
+    start_traces(settings)
     broker = worker_broker(settings)
     # Not a part of the broker itself: only a process that is nothing but a worker may be ended.
     broker.add_middleware(StopDeadline(seconds=WORKER_STOP_SECONDS), before=BesideWorker)
@@ -95,7 +106,7 @@ def worker_broker(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor, and with a relay that lives as long as the worker."""
     broker = rabbitmq_broker(settings)
     dispatch = HintDispatcher(broker, queue_name=effects_queue(settings))
-    companions: list[Companion] = [Relay(dispatch), EventTap(settings)]
+    companions: list[Companion] = [Relay(dispatch), EventTap(settings), TracingEnd()]
     if settings.WORKER_METRICS_PORT is not None:
         companions.append(MetricsPort(settings.WORKER_METRICS_PORT, host=settings.APP_HOST))
     broker.add_middleware(BesideWorker(*companions))
@@ -191,6 +202,7 @@ def _publish(settings: Settings) -> Publish:
 
 def web_application(settings: Settings) -> falcon.App[Any, Any]:
     """The HTTP tier of a process whose writes hint to the workers through RabbitMQ."""
+    start_traces(settings)
     web_hints(settings)
     return http_application(settings)
 

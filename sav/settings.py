@@ -101,6 +101,12 @@ class Settings(BaseSettings):
         "info", description="The least severe log line that is written."
     )
 
+    OTEL_EXPORTER_OTLP_ENDPOINT: HttpUrl | None = Field(
+        None,
+        description="The OpenTelemetry collector (OTLP over HTTP) that traces are sent to; without it there "
+        "are none. Needs `sav-service[tracing]`.",
+    )
+
     DB_CONNECTION: Literal["mysql", "sqlite"] = Field(
         "mysql", description="`mysql` for MySQL 8+ and MariaDB 10.6+, `sqlite` for one file on disk."
     )

@@ -14,9 +14,15 @@ from sav.actors.circuit_breaker import CircuitBreaker
 from sav.actors.envelope import envelope
 from sav.operations.due_effects import Publication
 from sav.settings import Settings
+from sav.telemetry.tracing import traceparent
 
 LONGEST_IDLE_SECONDS = HEARTBEAT_SECONDS / 2
 """A connection that was not used for longer is replaced: nobody has answered its heartbeats meanwhile."""
+
+
+def _headers(publication: Publication) -> dict[str, str] | None:
+    known = {"request_id": publication.request_id, "traceparent": traceparent()}
+    return {name: value for name, value in known.items() if value} or None
 
 
 @dataclass(slots=True)
@@ -90,7 +96,7 @@ class EventExchange:
                 content_type="application/json",
                 content_encoding="utf-8",
                 delivery_mode=pika.DeliveryMode.Persistent.value,
-                headers={"request_id": publication.request_id} if publication.request_id else None,
+                headers=_headers(publication),
             ),
         )
         line.used_at = time.monotonic()

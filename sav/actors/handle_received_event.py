@@ -15,6 +15,7 @@ from sav.operations.received_events import received_event
 def handle_received_event(claim: Claim, *, number_prefix: str) -> None:
     """Opens or continues a ticket, or links tickets; the token's sequence is the received event's id."""
     row = received_event(claim.sequence)
+    # Only now is it known on whose behalf this is done.
     structlog.contextvars.bind_contextvars(request_id=row.request_id)
     now = datetime.now(UTC)
     match parse_foreign_event(row.envelope.encode(), message_id=None).fact:

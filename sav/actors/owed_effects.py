@@ -11,6 +11,7 @@ from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connect
 from sav.operations.desk_effects import is_being_done
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
 from sav.telemetry.metrics import measured_effect
+from sav.telemetry.tracing import effect_span
 
 EFFECTS_A_CLAIM = 20
 """How many a worker takes at a time: few enough to be done long before the lease ends."""
@@ -53,7 +54,10 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
         if not claims:
             return
         try:
-            with measured_effect(effect, tokens=len(claims)):
+            with (
+                measured_effect(effect, tokens=len(claims)),
+                effect_span(effect, request_id=None, ticket_id=DESK),
+            ):
                 do(claims)
         except Exception as error:
             if is_the_databases_fault(error):
@@ -67,7 +71,10 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
 def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
     started = time.perf_counter()
     try:
-        with measured_effect(claim.effect):
+        with (
+            measured_effect(claim.effect),
+            effect_span(claim.effect, request_id=claim.request_id, ticket_id=claim.ticket_id),
+        ):
             do(claim)
     except Exception as error:
         if is_the_databases_fault(error):

@@ -17,6 +17,7 @@ from sav.operations.due_effects import (
     postpone_effects,
 )
 from sav.telemetry.metrics import measured_effect
+from sav.telemetry.tracing import effect_span
 
 LEASE_MARGIN = timedelta(seconds=5)
 """How long before the end of its lease a publisher stops: clocks differ, and a publish takes time."""
@@ -64,7 +65,14 @@ def _publish_in_order(
         if time.monotonic() >= stop_at:
             return place, LeaseRanOut()
         try:
-            with measured_effect(PUBLISH_EVENT):
+            with (
+                measured_effect(PUBLISH_EVENT),
+                effect_span(
+                    PUBLISH_EVENT,
+                    request_id=publication.request_id,
+                    ticket_id=publication.data["ticket_id"],
+                ),
+            ):
                 publish(publication)
         except Exception as error:
             return place, error

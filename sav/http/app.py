@@ -17,8 +17,9 @@ from sav.http import (
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
 from sav.http.metrics import Metrics
-from sav.http.middleware import AccessLog, RequestIds, SafeHeaders
+from sav.http.middleware import AccessLog, RequestIds, SafeHeaders, Traces
 from sav.http.signed_files import SignedFiles
+from sav.telemetry import tracing
 
 
 def routes(desk: Desk) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def routes(desk: Desk) -> dict[str, Any]:
 
 def create_app(desk: Desk) -> falcon.App[Any, Any]:
     """The WSGI application."""
-    middleware: Any = [RequestIds(), AccessLog(), SafeHeaders()]
+    middleware: Any = [RequestIds(), *([Traces()] if tracing.is_on() else []), AccessLog(), SafeHeaders()]
     app = falcon.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True

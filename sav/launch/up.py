@@ -26,6 +26,7 @@ from sav.models.database import connection
 from sav.operations.due_effects import forget_leases
 from sav.scheduler import Scheduler
 from sav.settings import Settings
+from sav.telemetry.tracing import stop_tracing
 
 HTTP_STOP_TIMEOUT_SECONDS = 8
 WORKERS_STOP_TIMEOUT_SECONDS = 5
@@ -45,6 +46,8 @@ def run_everything(settings: Settings) -> None:
         listener = stack.enter_context(_listener(settings))
         prepare_database(settings)
         _forget_the_dead(settings)
+        bootstrap.start_traces(settings)
+        stack.callback(stop_tracing)
         stop_signals = StopSignals()
         server = EmbeddedHttpServer(
             bootstrap.http_application(settings),

@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 import peewee
 from pymysql.constants import ER
 
+from sav.telemetry import tracing
+
 P = ParamSpec("P")
 R = TypeVar("R")
 M = TypeVar("M", bound=peewee.Model)
@@ -55,7 +57,21 @@ class NestedTransaction(Exception):
     """Each operation owns its transaction: one that is opened inside another is a mistake in the code."""
 
 
-class _MySQL(peewee.MySQLDatabase):
+class _Traced:
+    """Each statement is a span, while tracing is on: its text, never its parameters."""
+
+    _system: str
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        if not tracing.is_on():
+            return super().execute_sql(sql, params)  # type: ignore[misc]
+        with tracing.statement_span(self._system, sql):
+            return super().execute_sql(sql, params)  # type: ignore[misc]
+
+
+class _MySQL(_Traced, peewee.MySQLDatabase):
+    _system = "mysql"
+
     def __init__(self, name: str, *, statement_timeout_seconds: int, **options: Any) -> None:
         super().__init__(name, read_timeout=HANDSHAKE_TIMEOUT_SECONDS, **options)
         self._statement_timeout_seconds = statement_timeout_seconds
@@ -83,7 +99,9 @@ class _MySQL(peewee.MySQLDatabase):
         return True
 
 
-class _SQLite(peewee.SqliteDatabase):
+class _SQLite(_Traced, peewee.SqliteDatabase):
+    _system = "sqlite"
+
     def is_alive(self) -> bool:
         return True
 

@@ -37,7 +37,8 @@ def test_the_pages_name_every_setting_once(path: Path, pattern: str) -> None:
 def test_every_dependency_is_justified() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    required = setup["options"]["install_requires"] + setup["options.extras_require"]["test"]
+    extras = setup["options.extras_require"]
+    required = setup["options"]["install_requires"] + extras["tracing"] + extras["test"]
     packages = re.findall(r"^([A-Za-z0-9._-]+)", required, re.MULTILINE)
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([^`]+)` \| \S", page, re.MULTILINE) == packages

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.plugins.servers import FreshBroker, FreshDatabase, Settings
+from tests.servers.otlp import Collector, attributes
 from tests.servers.ports import LOOPBACK, free_port, wait_until
 from tests.system.conftest import Site, site_at
 from tests.system.fleet import REQUEST_TIMEOUT_SECONDS, Admin, Agent, Customer, Fleet, opened
@@ -42,14 +43,22 @@ def shop(broker: Settings) -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory,
     fresh_account: FreshDatabase,
     broker: Settings,
+    collector: Collector,
     ports: dict[str, int],
 ) -> Iterator[Site]:
     """A fleet that nobody else counts on, with the two processes of each kind that are the default."""
     settings = fresh_account("metrics") | {name: str(port) for name, port in ports.items()}
+    settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
     directory = tmp_path_factory.mktemp("metrics")
     with site_at(database=settings, broker=broker, directory=directory) as site:
         yield site
@@ -217,6 +226,41 @@ def test_a_request_is_followed_through_every_log_line(site: Site) -> None:
         assert (published["ticket_id"], published["request_id"]) == (line["ticket_id"], REQUEST_ID)
     received = [line for line in worker if line.get("action") == "handle_received_event"]
     assert {line["request_id"] for line in received} == {FOREIGN_REQUEST_ID}
+
+
+def test_a_request_is_one_trace_over_processes(site: Site, collector: Collector) -> None:
+    request_id, private = "traced-request", "Zanzibar-camille"
+    with Customer(site.fleet, CUSTOMER_ID) as customer:
+        body = {"subject": private, "description": private}
+        ticket_id = opened(customer.open(body, request_id=request_id))
+    wait_until(
+        lambda: "publish_event" in {span.name for span in collector.of_request(request_id)},
+        timeout_seconds=SETTLE_SECONDS,
+        what="the span of the last job",
+    )
+    wait_until(
+        lambda: "POST /tickets" in {span.name for span in collector.of_request(request_id)},
+        timeout_seconds=SETTLE_SECONDS,
+        what="the span of the request",
+    )
+    spans = collector.of_request(request_id)
+    (request,) = [span for span in spans if span.name == "POST /tickets"]
+    (publication,) = [span for span in spans if span.name == "publish_event"]
+    assert {span.trace_id for span in spans} == {request.trace_id}
+    assert publication.parent_span_id == request.span_id
+    inserts = [span for span in spans if span.name == "INSERT"]
+    assert "support_tickets" in " ".join(attributes(span)["db.query.text"] for span in inserts)
+    assert {span.parent_span_id for span in inserts} <= {request.span_id, publication.span_id}
+    # Whoever hears the event can go on with the trace.
+    (delivery,) = [
+        delivery
+        for delivery in site.listener.deliveries
+        if delivery.event["data"].get("ticket_id") == ticket_id
+    ]
+    headers = delivery.properties.headers or {}
+    trace_id, span_id = publication.trace_id.hex(), publication.span_id.hex()
+    assert headers["traceparent"] == f"00-{trace_id}-{span_id}-01"
+    assert not [span for span in collector.spans if private.encode() in span.SerializeToString()]
 
 
 def test_without_the_broker_metrics_are_answered_and_say_so(site: Site) -> None:
