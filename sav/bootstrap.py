@@ -1,7 +1,7 @@
 """The composition root: builds the parts from the settings and joins them; knows all, decides nothing."""
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +36,7 @@ from sav.mail.smtp import MailServer, PostOffice
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
 from sav.operations.assign_open_tickets import AssignmentRules
+from sav.operations.escalate_ticket import EscalationRules
 from sav.settings import InvalidSettings, Settings, load_settings
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import ObjectStore
@@ -153,12 +154,17 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
         Means(
             publish=publish,
             number_prefix=settings.TICKET_NUMBER_PREFIX,
-            assignment=AssignmentRules(
-                enabled=settings.AUTO_ASSIGN,
-                except_categories=frozenset(settings.AUTO_ASSIGN_EXCEPT_CATEGORIES),
+            escalation=EscalationRules(
+                timeout=timedelta(hours=settings.ESCALATION_TIMEOUT_HOURS),
+                reassign=settings.ESCALATION_REASSIGN,
+                assignment=AssignmentRules(
+                    enabled=settings.AUTO_ASSIGN,
+                    except_categories=frozenset(settings.AUTO_ASSIGN_EXCEPT_CATEGORIES),
+                ),
             ),
             storage=object_store(settings),
             mails=Mails(rules=mail_rules(settings), office=_post_office(settings)),
+            quiet_for=timedelta(days=settings.AUTO_CLOSE_RESOLVED_DAYS),
         )
     )
 

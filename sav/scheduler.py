@@ -18,7 +18,13 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sav.domain.effects import ASSIGN_TICKETS, HOUSEKEEPING, SURVEYS
+from sav.domain.effects import (
+    ASSIGN_TICKETS,
+    CLOSE_QUIET_TICKETS,
+    HOUSEKEEPING,
+    SURVEYS,
+    WATCH_ESCALATIONS,
+)
 from sav.models.database import connection, database
 from sav.operations.record_tick import order_tick, record_tick, recorded_slots
 from sav.settings import Settings
@@ -54,6 +60,8 @@ class Tick:
 
 TICKS: dict[str, Tick] = {
     "assignment-sweep": Tick(effect=ASSIGN_TICKETS, every=timedelta(minutes=1)),
+    "auto-close": Tick(effect=CLOSE_QUIET_TICKETS, every=timedelta(days=1), offset=timedelta(hours=2)),
+    "escalation-watch": Tick(effect=WATCH_ESCALATIONS, every=timedelta(minutes=30)),
     "housekeeping": Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3)),
     "surveys": Tick(effect=SURVEYS, every=timedelta(hours=1)),
 }

@@ -182,11 +182,15 @@ class Settings(BaseSettings):
     AUTO_ASSIGN_EXCEPT_CATEGORIES: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Categories whose tickets only people assign, separated by commas."
     )
-    AUTO_CLOSE_RESOLVED_DAYS: Annotated[float, Field(gt=0)] = Field(
+    AUTO_CLOSE_RESOLVED_DAYS: Annotated[float, Field(gt=0, le=36_500)] = Field(
         7, description="A resolved ticket is closed after this many quiet days; decimals allowed."
     )
-    ESCALATION_TIMEOUT_HOURS: Annotated[float, Field(gt=0)] = Field(
+    ESCALATION_TIMEOUT_HOURS: Annotated[float, Field(gt=0, le=876_000)] = Field(
         2, description="An urgent ticket without an answer escalates after this many hours; decimals allowed."
+    )
+    ESCALATION_REASSIGN: bool = Field(
+        True,
+        description="Whether a ticket that escalates goes to another agent when its own is not available.",
     )
     MAX_ATTACHMENT_SIZE_MB: Annotated[float, Field(gt=0, le=100)] = Field(
         10, description="The size limit of one attached file, in MB of 1,048,576 bytes."

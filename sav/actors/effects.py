@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import dramatiq
@@ -13,6 +13,8 @@ from sav.actors.publish_event import Publish, publish_ticket_events
 from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import (
     ASSIGN_TICKETS,
+    CLOSE_QUIET_TICKETS,
+    ESCALATE_TICKET,
     HANDLE_RECEIVED_EVENT,
     HOUSEKEEPING,
     NOTIFY,
@@ -21,10 +23,13 @@ from sav.domain.effects import (
     SEND_MAIL,
     SURVEYS,
     SWEEP_FILES,
+    WATCH_ESCALATIONS,
 )
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
+from sav.operations.close_quiet_tickets import close_quiet_tickets
 from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.effect_claims import Claim
+from sav.operations.escalate_ticket import EscalationRules, escalate_ticket, owe_missed_escalations
 from sav.operations.housekeeping import keep_house
 from sav.operations.notify import make_up_for_surveys, notify
 from sav.operations.remove_objects import remove_objects
@@ -34,6 +39,9 @@ from sav.storage.object_store import ObjectStore
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
 
+PAUSE_BETWEEN_PARTS = timedelta(seconds=1)
+"""For how long a long job leaves its worker to others before it goes on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
@@ -42,13 +50,19 @@ class Means:
     publish: Publish
     """Where events go."""
     number_prefix: str
-    assignment: AssignmentRules
+    escalation: EscalationRules
+    quiet_for: timedelta
+    """How long a resolved ticket stays open to replies."""
     storage: ObjectStore
     mails: Mails = field(default_factory=Mails)
 
 
 def effect_table(means: Means) -> dict[str, Effect]:
     """Every effect by its name."""
+    assignment = means.escalation.assignment
+    escalate = partial(_escalate, means.escalation)
+    watch = partial(_watch_escalations, means.escalation)
+    close_quiet = partial(_close_quiet_tickets, means.quiet_for)
     handle = partial(handle_received_event, number_prefix=means.number_prefix)
     remove = partial(remove_objects, store=means.storage)
 
@@ -61,7 +75,10 @@ def effect_table(means: Means) -> dict[str, Effect]:
     return {
         PUBLISH_EVENT: lambda ticket_id: publish_ticket_events(ticket_id, publish=means.publish),
         HANDLE_RECEIVED_EVENT: lambda _: do_owed_effects(HANDLE_RECEIVED_EVENT, handle),
-        ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, means.assignment)),
+        ASSIGN_TICKETS: lambda _: do_together(ASSIGN_TICKETS, partial(_assign_tickets, assignment)),
+        ESCALATE_TICKET: lambda ticket_id: do_owed_effects(ESCALATE_TICKET, escalate, ticket_id=ticket_id),
+        WATCH_ESCALATIONS: lambda _: do_together(WATCH_ESCALATIONS, watch),
+        CLOSE_QUIET_TICKETS: lambda _: do_together(CLOSE_QUIET_TICKETS, close_quiet),
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
         SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means.storage)),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
@@ -74,6 +91,21 @@ def effect_table(means: Means) -> dict[str, Effect]:
 def _assign_tickets(rules: AssignmentRules, claims: Sequence[Claim]) -> None:
     is_done = assign_open_tickets(rules=rules, clock=_now)
     finish_desk_effect(claims, now=_now(), again_at=None if is_done else _now())
+
+
+def _escalate(rules: EscalationRules, claim: Claim) -> None:
+    escalate_ticket(claim=claim, rules=rules, now=_now())
+
+
+def _watch_escalations(rules: EscalationRules, claims: Sequence[Claim]) -> None:
+    owe_missed_escalations(timeout=rules.timeout, now=_now())
+    finish_desk_effect(claims, now=_now())
+
+
+def _close_quiet_tickets(quiet_for: timedelta, claims: Sequence[Claim]) -> None:
+    is_done = close_quiet_tickets(quiet_for=quiet_for, clock=_now)
+    now = _now()
+    finish_desk_effect(claims, now=now, again_at=None if is_done else now + PAUSE_BETWEEN_PARTS)
 
 
 def _now() -> datetime:

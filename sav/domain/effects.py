@@ -12,6 +12,12 @@ ASSIGN_TICKETS = "assign_tickets"
 """Owed by the desk: open tickets are given to agents who have room, as many as there is room for."""
 REMOVE_OBJECTS = "remove_objects"
 """Owed by a ticket: the objects of its deleted files are removed from the store, and then their rows."""
+ESCALATE_TICKET = "escalate_ticket"
+"""Owed by an urgent ticket: it escalates at its deadline, unless it was answered; its token waits."""
+WATCH_ESCALATIONS = "watch_escalations"
+"""Owed by the desk: urgent tickets are found whose deadline has passed, and that nothing reminds of."""
+CLOSE_QUIET_TICKETS = "close_quiet_tickets"
+"""Owed by the desk: tickets that were resolved long ago, and are quiet since, are closed."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
 NOTIFY = "notify"
@@ -55,6 +61,10 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     ASSIGN_TICKETS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=1)),
     # The store comes back, as the broker does; what was deleted must not stay for ever.
     REMOVE_OBJECTS: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
+    # Half an hour: after that the watch makes another token.
+    ESCALATE_TICKET: RetryPolicy(tries=12, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
+    WATCH_ESCALATIONS: RetryPolicy(tries=8, first=timedelta(seconds=5), longest=timedelta(minutes=5)),
+    CLOSE_QUIET_TICKETS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     NOTIFY: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
     # About four days, as mail servers do. A mail server that is away costs few tries: it is left alone.

@@ -4,20 +4,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sav.domain import events
-from sav.domain.effects import ASSIGN_TICKETS, NOTIFY, PUBLISH_EVENT, REMOVE_OBJECTS
+from sav.domain.effects import ASSIGN_TICKETS, ESCALATE_TICKET, NOTIFY, PUBLISH_EVENT, REMOVE_OBJECTS
 from sav.domain.ticket_lifecycle import SETTLED, WORKED_ON
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
-    events.TicketCreated.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
+    events.TicketCreated.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS, ESCALATE_TICKET),
     events.TicketAssigned.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
     events.TicketResolved.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
     events.TicketClosed.name: (PUBLISH_EVENT, NOTIFY, ASSIGN_TICKETS),
     events.MessageAdded.name: (PUBLISH_EVENT, NOTIFY),
     events.TicketEscalated.name: (PUBLISH_EVENT, NOTIFY),
     events.SatisfactionReceived.name: (PUBLISH_EVENT,),
-    events.TicketUpdated.name: (ASSIGN_TICKETS,),
+    events.TicketUpdated.name: (ASSIGN_TICKETS, ESCALATE_TICKET),
     events.TicketStatusChanged.name: (ASSIGN_TICKETS,),
-    events.TicketReopened.name: (ASSIGN_TICKETS,),
+    events.TicketReopened.name: (ASSIGN_TICKETS, ESCALATE_TICKET),
     events.TicketDeleted.name: (ASSIGN_TICKETS,),
     events.NoteAdded.name: (),
     events.MessageEdited.name: (),
@@ -52,4 +52,15 @@ def makes_work_or_room(fact: events.Fact, changes: Changes) -> bool:
     return is_open_again or is_out_of_hand or has_left_somebody or "category" in changes
 
 
-_ONLY_WHEN: Mapping[str, Callable[[events.Fact, Changes], bool]] = {ASSIGN_TICKETS: makes_work_or_room}
+def begins_a_deadline(fact: events.Fact, changes: Changes) -> bool:
+    """Whether an answer may be waited for from now on, by a deadline."""
+    if isinstance(fact, events.TicketCreated):
+        return fact.priority == "urgent"
+    # A ticket that was resolved without an answer, and comes back, waits anew.
+    return isinstance(fact, events.TicketReopened) or changes.get("priority", {}).get("to") == "urgent"
+
+
+_ONLY_WHEN: Mapping[str, Callable[[events.Fact, Changes], bool]] = {
+    ASSIGN_TICKETS: makes_work_or_room,
+    ESCALATE_TICKET: begins_a_deadline,
+}

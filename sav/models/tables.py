@@ -34,6 +34,8 @@ class Ticket(Row):
     resolved_at = UtcDateTimeField(null=True)
     closed_at = UtcDateTimeField(null=True)
     escalated_at = UtcDateTimeField(null=True)
+    # While an urgent ticket waits for a public word of the staff.
+    unanswered_since = UtcDateTimeField(null=True)
     resolution_notes = peewee.TextField(null=True)
     internal_notes = peewee.TextField(null=True)
     satisfaction_rating = peewee.IntegerField(null=True)
@@ -182,6 +184,7 @@ class DueEffect(Row):
     """A side effect that is owed: the row is the token, and whoever deletes it has done the effect.
 
     `due_at` says when the relay looks at it (next); a lease hides it from everybody else meanwhile.
+    `created_at` says since when it is owed: of a deadline, its time, which may be to come.
     """
 
     id = peewee.BigAutoField()

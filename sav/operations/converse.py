@@ -144,6 +144,8 @@ def add_message(change: TicketChange, author: Author, content: str, *, is_intern
         return message
     if author.role not in CUSTOMER_SIDE and change.ticket.first_response_at is None:
         change.set(first_response_at=change.occasion.now)
+    if author.role not in CUSTOMER_SIDE:
+        change.ticket.unanswered_since = None
     change.record(MessageAdded(message_id=message.id, author_role=author.role))
     if author.role in CUSTOMER_SIDE:
         _customer_replied(change)
@@ -185,6 +187,9 @@ def _customer_replied(change: TicketChange) -> None:
     change.move("customer_reply")
     if reopened:
         change.set(resolved_at=None, reopen_count=ticket.reopen_count + 1)
+        if ticket.unanswered_since is not None:
+            # The resolution was no answer; the staff get their time anew.
+            ticket.unanswered_since = change.occasion.now
         change.record(TicketReopened())
     elif ticket.status != before:
         change.record(TicketStatusChanged())

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sav.domain.deadlines import waiting_since
 from sav.domain.events import TicketDeleted, TicketStatusChanged, TicketUpdated
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import TicketAction, require_priority
@@ -55,16 +56,24 @@ def delete_ticket(
     with change_ticket(ticket_id, occasion=occasion, expected_versions=expected_versions) as change:
         change.require("delete")
         change.set(deleted_at=occasion.now)
+        change.ticket.unanswered_since = None
         change.record(TicketDeleted())
 
 
 def _edit_fields(change: TicketChange, fields: Mapping[str, Any]) -> None:
+    _begin_or_end_waiting(change, fields.get("priority", change.ticket.priority))
     if not change.set(**fields):
         return
     change.record(TicketUpdated())
     if "tags" in fields:
         TicketTag.delete().where(TicketTag.ticket_id == change.ticket.id).execute()
         add_tags(change.ticket.id, fields["tags"])
+
+
+def _begin_or_end_waiting(change: TicketChange, priority: Priority) -> None:
+    ticket = change.ticket
+    if priority != ticket.priority and ticket.status != "closed":
+        ticket.unanswered_since = waiting_since(priority=priority, now=change.occasion.now)
 
 
 def _change_status(change: TicketChange, status: Status) -> None:

@@ -99,6 +99,14 @@ def finish_effect(claim: Claim) -> bool:
     return deleted == 1
 
 
+def wait_for_deadline(claim: Claim, *, until: datetime) -> None:
+    """Puts a token away, in the caller's transaction, until its time has come: it is not owed before."""
+    mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
+    DueEffect.update(lease_owner=None, leased_until=until, due_at=until, created_at=until).where(
+        mine
+    ).execute()
+
+
 @retry_deadlocks
 def put_off(*, claim: Claim, until: datetime, reason: str) -> None:
     """Gives back an effect that could not be tried, through no fault of its own: it counts as no try."""

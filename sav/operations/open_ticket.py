@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sav.domain.deadlines import waiting_since
 from sav.domain.errors import Forbidden
 from sav.domain.events import TicketCreated
 from sav.domain.locales import Locale
@@ -117,6 +118,7 @@ def write_new_ticket(
         access_token_hash=access_token_hash,
         tags=new.tags,
         metadata=new.metadata,
+        unanswered_since=waiting_since(priority=new.priority, now=occasion.now),
         event_count=0,
         published_event_count=0,
         created_at=occasion.now,

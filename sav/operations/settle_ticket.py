@@ -91,6 +91,7 @@ def close(change: TicketChange, *, reason: str | None) -> None:
     """Closes the ticket for good."""
     change.move("close")
     change.set(closed_at=change.occasion.now)
+    change.ticket.unanswered_since = None
     by_itself = change.occasion.caller.role == "system"
     change.record(
         TicketClosed(closed_by="auto" if by_itself else change.occasion.caller.user_id, reason=reason)

@@ -1,15 +1,20 @@
 """Tickets that owe effects, for the tests of those who do them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from sav.actors.effects import Means
 from sav.domain.caller import SYSTEM
 from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
 from sav.domain.events import Fact, MessageAdded, TicketUpdated
 from sav.domain.occasion import Occasion
 from sav.models.tables import DueEffect, Event
+from sav.operations.assign_open_tickets import AssignmentRules
 from sav.operations.due_effects import Publication
+from sav.operations.escalate_ticket import EscalationRules
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.ticket_change import change_ticket
+from tests.plugins.desk import Shelf
 
 LONG_AGO = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 """When everything here happened, so that all that is owed is due."""
@@ -61,6 +66,19 @@ def published_sequences(ticket_id: int) -> list[int]:
     """What the event log says that there is to publish."""
     query = Event.select().where(Event.ticket_id == ticket_id, Event.published_sequence.is_null(False))
     return [event.published_sequence or 0 for event in query.order_by(Event.sequence)]
+
+
+def means(assignment: AssignmentRules | None = None) -> Means:
+    """What the effects need, with the settings' defaults."""
+    return Means(
+        publish=Listener(),
+        number_prefix="TICKET",
+        escalation=EscalationRules(
+            timeout=timedelta(hours=2), reassign=True, assignment=assignment or AssignmentRules()
+        ),
+        quiet_for=timedelta(days=7),
+        storage=Shelf(Path("unused")),
+    )
 
 
 class Listener:

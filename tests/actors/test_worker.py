@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dramatiq
 import pika
@@ -13,19 +12,17 @@ from dramatiq.worker import Worker
 
 from sav import bootstrap
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
-from sav.actors.effects import Means, effect_table
+from sav.actors.effects import effect_table
 from sav.actors.middleware import DatabaseConnection
 from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES, SEND_MAIL, SWEEP_FILES
 from sav.domain.subscriptions import SUBSCRIPTIONS
 from sav.models import database
 from sav.operations import hints
-from sav.operations.assign_open_tickets import AssignmentRules
 from sav.operations.hints import Hint
 from sav.scheduler import TICKS
 from sav.settings import Settings
 from tests.actors.conftest import Subscriber, eventually, parameters
-from tests.actors.owed import Listener, add_message, new_ticket, owed
-from tests.plugins.desk import Shelf
+from tests.actors.owed import add_message, means, new_ticket, owed
 from tests.servers.cable import Cable
 
 
@@ -44,14 +41,7 @@ def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
     named = {effect for effects in SUBSCRIPTIONS.values() for effect in effects} | {
         tick.effect for tick in TICKS.values()
     }
-    table = effect_table(
-        Means(
-            publish=Listener(),
-            number_prefix="TICKET",
-            assignment=AssignmentRules(),
-            storage=Shelf(Path("unused")),
-        )
-    )
+    table = effect_table(means())
     assert table.keys() == named | {HANDLE_RECEIVED_EVENT, SEND_MAIL, SWEEP_FILES} == RETRY_POLICIES.keys()
 
 

@@ -3,14 +3,13 @@
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import peewee
 import pytest
 from structlog.testing import capture_logs
 
-from sav.actors.effects import Means, effect_table
+from sav.actors.effects import effect_table
 from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
 from sav.models.database import database, is_sqlite
 from sav.models.tables import Agent, DueEffect, Event, Ticket
@@ -19,11 +18,11 @@ from sav.operations import hints
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.hints import Hint
-from tests.actors.owed import Listener
+from tests.actors.owed import means
 from tests.actors.threads import at_the_same_time
 from tests.factories.agents import make_agent
 from tests.factories.tickets import WRITTEN_AT, make_ticket
-from tests.plugins.desk import Api, Clock, Shelf, counted_queries, occasion
+from tests.plugins.desk import Api, Clock, counted_queries, occasion
 
 pytestmark = pytest.mark.usefixtures("empty_database")
 
@@ -372,8 +371,7 @@ def test_whoever_becomes_available_owes_it(api: Api) -> None:
 
 
 def do_assign(rules: AssignmentRules = RULES) -> None:
-    means = Means(publish=Listener(), number_prefix="TICKET", assignment=rules, storage=Shelf(Path("unused")))
-    effect_table(means)[ASSIGN_TICKETS](0)
+    effect_table(means(rules))[ASSIGN_TICKETS](0)
 
 
 def test_a_thousand_tokens_are_one_drain(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

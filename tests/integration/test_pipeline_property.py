@@ -35,6 +35,7 @@ from sav.actors.relay import DispatchFailed, NotNow, Relay
 from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import (
     ASSIGN_TICKETS,
+    ESCALATE_TICKET,
     HANDLE_RECEIVED_EVENT,
     NOTIFY,
     PUBLISH_EVENT,
@@ -404,6 +405,8 @@ class Pipeline(RuleBasedStateMachine):
                 do_owed_effects(NOTIFY, self._tell, ticket_id=hint.ticket_id)
             elif hint.effect == SEND_MAIL:
                 send_due_mails(Mails())
+            elif hint.effect == ESCALATE_TICKET:
+                do_owed_effects(ESCALATE_TICKET, finish_effect, ticket_id=hint.ticket_id)
             else:
                 do_owed_effects(HANDLE_RECEIVED_EVENT, self._handle)
         except Killed:

@@ -87,6 +87,12 @@ class Fleet:
         if "http" in names:
             self.wait_until_healthy()
 
+    def also_run(self, *arguments: str, log: str) -> RunningCommand:
+        """One more `sav` command with the same settings, which whoever asks for it ends; its log by name."""
+        return RunningCommand(
+            str(PROGRAMS / "sav"), *arguments, environment=self._environment, log=self.directory / log
+        )
+
     def kill9(self, name: ProcessName) -> None:
         """SIGKILL to the process and all its children, in the same instant."""
         self._running.pop(name).kill()

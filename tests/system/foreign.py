@@ -183,7 +183,7 @@ class Tables:
         return int(self.rows(statement, *values)[0][0])
 
     def owed(self) -> int:
-        return self.number("SELECT COUNT(*) FROM due_effects")
+        return self.number("SELECT COUNT(*) FROM due_effects WHERE created_at <= UTC_TIMESTAMP(6)")
 
     def metadata(self) -> list[dict[str, Any]]:
         """What each ticket says it is about."""

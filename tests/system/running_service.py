@@ -50,10 +50,10 @@ class RunningCommand(ServerProcess):
 class UpService(RunningCommand):
     """`sav up` on a data directory, with what its welcome says."""
 
-    def __init__(self, data: Path, *, port: int, log: Path) -> None:
+    def __init__(self, data: Path, *, port: int, log: Path, **variables: str) -> None:
         self.data = data
         self.port = port
-        environment = clean_environment(SAV_DATA_DIR=str(data), APP_PORT=str(port))
+        environment = clean_environment(SAV_DATA_DIR=str(data), APP_PORT=str(port), **variables)
         super().__init__(str(PROGRAMS / "sav"), "up", environment=environment, log=log)
 
     def wait_until_ready(self) -> None:
