@@ -67,7 +67,7 @@ class TicketAssigned(Fact):
         str,
         Meaning(
             "Why: `manual`, `resolved`, or how the desk has chosen: `least_loaded`, or of several such "
-            "`least_recently_assigned`.",
+            "`least_recently_assigned`; `escalated` when its agent was not there.",
             example="manual",
         ),
     ]
@@ -93,7 +93,10 @@ class TicketClosed(Fact):
         int | Literal["auto"] | None,
         Meaning("The user id of whoever closed it, or `auto`; null for a guest.", example="auto"),
     ]
-    reason: Annotated[str | None, Meaning("Why, when a reason was given.", example=None)]
+    reason: Annotated[
+        str | None,
+        Meaning("Why, when a reason was given; `resolved_and_quiet` by the desk itself.", example=None),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,14 @@ class TicketEscalated(Fact):
 
     name: ClassVar[str] = "ticket.escalated"
     priority: Annotated[Priority, Meaning("The priority that made the deadline run.", example="urgent")]
-    reason: Annotated[str, Meaning("Which deadline was missed.", example="no_first_response")]
+    reason: Annotated[
+        str,
+        Meaning(
+            "Which deadline was missed: `no_first_response`, or `no_response_since_urgent` when it was "
+            "answered before it was made urgent.",
+            example="no_first_response",
+        ),
+    ]
     waited_seconds: Annotated[
         int, Meaning("Seconds for which the ticket has waited for an answer.", example=7200)
     ]

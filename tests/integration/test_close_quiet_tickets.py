@@ -51,7 +51,7 @@ def test_after_a_week_of_silence_a_resolved_ticket_is_closed() -> None:
     ticket = Ticket.get_by_id(tickets["resolved"])
     assert (ticket.status, ticket.closed_at, ticket.resolved_at) == ("closed", THEN, WRITTEN_AT)
     [line] = [line for line in logs if line.get("action") == "ticket.closed"]
-    assert (line["ticket_id"], line["status"]) == (ticket.id, "closed")
+    assert (line["ticket_id"], line["status_to"]) == (ticket.id, "closed")
     close_at(THEN + WEEK)
     assert len(closed()) == 1
 

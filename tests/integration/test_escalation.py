@@ -290,8 +290,7 @@ def test_a_deadline_to_come_is_neither_owed_nor_late_nor_made_due_by_a_restart(
     work(urgent, clock.now)
     DueEffect.delete().where(DueEffect.effect != ESCALATE_TICKET).execute()
     soon, deadline = clock.now + timedelta(hours=1), clock.now + TIMEOUT
-    health = pipeline_health(now=soon)
-    assert (health.owed, health.oldest_owed_seconds) == (0, 0.0)
+    assert pipeline_health(now=soon).owed == 0
     assert overdue_effects(now=soon).due_seconds == 0.0
     assert take_due_hints(now=soon) == []
     # What `sav up` does when it starts after a kill.
@@ -299,20 +298,9 @@ def test_a_deadline_to_come_is_neither_owed_nor_late_nor_made_due_by_a_restart(
     assert take_due_hints(now=soon) == []
     assert take_due_hints(now=deadline - SECOND) == []
 
-    health = pipeline_health(now=deadline + 3 * SECOND)
+    health = pipeline_health(now=deadline + 3 * SECOND).effects[ESCALATE_TICKET]
     assert (health.owed, health.oldest_owed_seconds) == (1, 3.0)
     assert take_due_hints(now=deadline) == [Hint(ESCALATE_TICKET, urgent)]
-
-
-def test_the_longest_owed_is_told_even_behind_a_deadline_that_has_just_come(
-    urgent: int, clock: Clock, api: Api
-) -> None:
-    work(urgent, clock.now)
-    clock.forward(hours=1)
-    DueEffect.delete().where(DueEffect.effect != ESCALATE_TICKET).execute()
-    api.customer().opened()
-    health = pipeline_health(now=clock.now + timedelta(hours=1, seconds=1))
-    assert health.oldest_owed_seconds == 3601.0
 
 
 def test_messages_of_others_do_not_matter() -> None:
