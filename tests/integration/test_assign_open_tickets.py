@@ -309,10 +309,7 @@ def test_a_new_ticket_owes_it_with_no_statement_more(api: Api, clock: Clock) -> 
     hints.listen(given.append)
     with counted_queries() as statements:
         ticket_id = owner.opened()["id"]
-    assert sorted((hint.effect, hint.ticket_id) for hint in given) == [
-        (ASSIGN_TICKETS, 0),
-        (PUBLISH_EVENT, ticket_id),
-    ]
+    assert {Hint(ASSIGN_TICKETS, 0), Hint(PUBLISH_EVENT, ticket_id)} <= set(given)
     assert sum("due_effects" in text for text in statements) == 1
     token = DueEffect.get(DueEffect.effect == ASSIGN_TICKETS)
     assert (token.ticket_id, token.leased_until) == (0, None)

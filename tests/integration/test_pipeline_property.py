@@ -68,7 +68,7 @@ from sav.queries.pipeline_health import pipeline_health
 from tests.factories.agents import make_agent
 from tests.plugins.desk import TABLES, occasion
 
-EXAMPLES = 45
+EXAMPLES = 55
 STEPS = 20
 MOST_FAULTS = 6
 ROUNDS_TO_QUIESCENCE = 40
