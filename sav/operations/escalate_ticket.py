@@ -44,7 +44,7 @@ def escalate_ticket(*, claim: Claim, rules: EscalationRules, now: datetime) -> N
     too, and since both lock the ticket, one of the two comes first.
     """
     try:
-        with change_ticket(claim.ticket_id, occasion=Occasion(SYSTEM, now)) as change:
+        with change_ticket(claim.ticket_id, occasion=Occasion(SYSTEM, now, claim.request_id)) as change:
             ticket = change.ticket
             due_at = escalates_at(
                 status=ticket.status, unanswered_since=ticket.unanswered_since, timeout=rules.timeout
