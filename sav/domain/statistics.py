@@ -21,6 +21,9 @@ from sav.domain.ticket_lifecycle import PRIORITIES, SETTLED, SOURCES, STATUSES
 LONGEST_SPAN = timedelta(days=1830)
 """Five years: the longest span that can be asked for, and the most days that are listed."""
 MICROS = 1_000_000
+QUARTER = timedelta(minutes=15)
+"""Sums of a day are kept by the quarter of an hour: since 1972 every zone's midnight is the start of one."""
+DAY = timedelta(days=1)
 RATINGS = range(1, 6)
 NO_CATEGORY = ""
 """The key of tickets without a category: the one text that can be no category's name."""
@@ -36,14 +39,6 @@ Duration = Literal["first_response", "resolution"]
 
 DURATIONS: tuple[Duration, ...] = ("first_response", "resolution")
 PER_DAY: tuple[Kind, ...] = ("opened", "resolved", "closed")
-
-
-def micros_since_epoch(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant_at(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +116,53 @@ class Span:
         return (self.since is None or self.since <= instant) and (self.until is None or instant < self.until)
 
 
+class Cell(NamedTuple):
+    """Where marks are summed. Slots are numbered by the quarters of an hour since 1970, days too."""
+
+    kind: Kind
+    slot: int
+    label: str
+
+
+def cell_of(mark: Mark) -> Cell:
+    """The sum that a mark belongs to; what is so now, whatever the span, is in slot 0."""
+    slot = 0 if mark.at is None else slot_of(mark.at, width_of(mark.kind))
+    return Cell(mark.kind, slot, mark.label)
+
+
+def width_of(kind: Kind) -> timedelta:
+    """How much time a sum of this kind covers."""
+    return QUARTER if kind in PER_DAY else DAY
+
+
+def slot_of(instant: datetime, width: timedelta = QUARTER) -> int:
+    """The number of the slot of this width, a day in UTC or a quarter of an hour, that holds an instant."""
+    return (instant - _EPOCH) // width * (width // QUARTER)
+
+
+def start_of_slot(slot: int) -> datetime:
+    return _EPOCH + slot * QUARTER
+
+
+def whole_slots(span: Span, width: timedelta) -> Span:
+    """The part of a span that consists of whole slots; empty (and then at its end) when there is none."""
+    since = span.since and start_of_slot(slot_of(span.since + width - _MICROSECOND, width))
+    until = span.until and start_of_slot(slot_of(span.until, width))
+    if since and until and since >= until:
+        return Span(span.until, span.until)
+    return Span(since, until)
+
+
+def edges(span: Span, whole: Span) -> list[Span]:
+    """What is left of a span beside its whole slots."""
+    parts = []
+    if span.since and whole.since and span.since < whole.since:
+        parts.append(Span(span.since, whole.since))
+    if span.until and whole.until and whole.until < span.until:
+        parts.append(Span(whole.until, span.until))
+    return parts
+
+
 class Calendar:
     """Consecutive days of a time zone, and where each begins. Those of 23, 24.5 or 25 hours too."""
 
@@ -179,7 +221,13 @@ class Tally:
         """Counts a ticket no longer."""
         self._count(ticket, -1, self.taken_out)
 
+    def add_sum(self, kind: str, label: str, *, tickets: int, micros: int) -> None:
+        """Counts a sum of marks that the span is known to hold."""
+        self.counts[kind, label] += tickets
+        self.micros[kind] += micros
+
     def add_day(self, kind: str, number: int, tickets: int) -> None:
+        """Counts what happened on the day of this number."""
         self.days[kind, number] += tickets
 
     def _count(self, ticket: TicketNumbers, sign: int, durations: dict[str, list[int]]) -> None:
@@ -201,34 +249,38 @@ class Tally:
             self.micros[mark.kind] += sign * mark.micros
 
 
-Ranks = Callable[[int, int], Sequence[int]]
-"""`ranks(offset, limit)`: a part of some values in rising order."""
+Values = Callable[[int, int], Sequence[int]]
+"""`values(rank, many)`: so many of some values, in rising order, from a rank (from 0) on."""
 
 
-def value_at(rank: int, *, stored: Ranks, put_in: Sequence[int], taken_out: Sequence[int]) -> int:
-    """The value at a rank, from 0, of what is stored, less what was taken out, plus what was put in.
+def corrected(stored: Values, *, put_in: Sequence[int], taken_out: Sequence[int]) -> Values:
+    """What is stored, less what was taken out (a part of it), plus what was put in.
 
-    `taken_out` is a part of what is stored. Only the stored values around the rank are looked at: each
-    value put in may move the rank up by one, each taken out down by one.
+    Only the stored values around the ranks that are asked for are looked at: each value put in may move
+    them up by one, each taken out down by one.
     """
-    offset = max(0, rank - len(put_in))
-    window = stored(offset, rank - offset + len(taken_out) + 1)
-    if not window:
-        return sorted(put_in)[rank]
-    lowest = window[0]
-    # Whatever is less than the window has its place before it.
-    before = offset - sum(value < lowest for value in taken_out) + sum(value < lowest for value in put_in)
-    taken = Counter(value for value in taken_out if value >= lowest)
-    kept = [value for value in put_in if value >= lowest]
-    for value in window:
-        if taken[value]:
-            taken[value] -= 1
-        else:
-            kept.append(value)
-    # What is left of these is equal to the lowest, but stored before the window.
-    before -= taken[lowest]
-    kept.sort()
-    return kept[rank - before]
+
+    def values(rank: int, many: int) -> Sequence[int]:
+        offset = max(0, rank - len(put_in))
+        window = stored(offset, rank - offset + len(taken_out) + many)
+        if not window:
+            return sorted(put_in)[rank : rank + many]
+        lowest = window[0]
+        # Whatever is less than the window has its place before it.
+        before = offset - sum(value < lowest for value in taken_out) + sum(value < lowest for value in put_in)
+        taken = Counter(value for value in taken_out if value >= lowest)
+        kept = [value for value in put_in if value >= lowest]
+        for value in window:
+            if taken[value]:
+                taken[value] -= 1
+            else:
+                kept.append(value)
+        # What is left of these is equal to the lowest, but stored before the window.
+        before -= taken[lowest]
+        kept.sort()
+        return kept[rank - before : rank - before + many]
+
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,24 +293,23 @@ class Spread:
     p90: float | None = None
 
 
-def spread(*, count: int, micros: int, value: Callable[[int], int]) -> Spread:
-    """The spread of `count` durations with this sum; `value` gives the one at a rank, from 0."""
+def spread(*, count: int, micros: int, values: Values) -> Spread:
+    """The spread of `count` durations with this sum."""
     if count == 0:
         return Spread(0)
     return Spread(
         count,
         mean=micros / (count * MICROS),
-        median=_percentile(50, count, value),
-        p90=_percentile(90, count, value),
+        median=_percentile(50, count, values),
+        p90=_percentile(90, count, values),
     )
 
 
-def _percentile(percent: int, count: int, value: Callable[[int], int]) -> float:
+def _percentile(percent: int, count: int, values: Values) -> float:
     """By linear interpolation between the two nearest ranks; exact until the last division."""
     rank, hundredths = divmod((count - 1) * percent, 100)
-    low = value(rank)
-    high = value(rank + 1) if hundredths else low
-    return (low * (100 - hundredths) + high * hundredths) / (100 * MICROS)
+    around = values(rank, 2 if hundredths else 1)
+    return (around[0] * (100 - hundredths) + around[-1] * hundredths) / (100 * MICROS)
 
 
 @dataclass(frozen=True, slots=True)

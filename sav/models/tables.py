@@ -52,6 +52,8 @@ class Ticket(Row):
     created_at = UtcDateTimeField()
     updated_at = UtcDateTimeField()
     deleted_at = UtcDateTimeField(null=True)
+    # Set by every change, and taken away by whoever has counted the ticket into the desk's numbers.
+    uncounted = peewee.BooleanField(default=True)
     # Computed by the database from `priority`; never written.
     priority_rank = peewee.SmallIntegerField(null=True)
 
@@ -339,3 +341,39 @@ class ServiceSecret(Row):
 
     class Meta:
         table_name = "service_secrets"
+
+
+class CountedTicket(Row):
+    """What a ticket was counted as in `DeskCount`; a deleted ticket has no row."""
+
+    ticket_id = peewee.BigIntegerField(primary_key=True)
+    status: Any = peewee.CharField()
+    priority: Any = peewee.CharField()
+    category = peewee.CharField(null=True)
+    source: Any = peewee.CharField()
+    assigned_to = peewee.BigIntegerField(null=True)
+    rating = peewee.IntegerField(null=True)
+    escalated = peewee.BooleanField()
+    reopened = peewee.BooleanField()
+    created_at = UtcDateTimeField()
+    resolved_at = UtcDateTimeField(null=True)
+    closed_at = UtcDateTimeField(null=True)
+    first_response_micros = peewee.BigIntegerField(null=True)
+    resolution_micros = peewee.BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "counted_tickets"
+
+
+class DeskCount(Row):
+    """How many marks of a kind, with a label, the counted tickets left in a slot of time."""
+
+    kind = peewee.CharField()
+    slot = peewee.BigIntegerField()
+    label = peewee.CharField()
+    tickets = peewee.BigIntegerField()
+    micros = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "desk_counts"
+        primary_key = peewee.CompositeKey("kind", "slot", "label")

@@ -75,6 +75,7 @@ class TicketChange:
         numbered = number_events(self.ticket, self._recorded)
         self.ticket.version += 1
         self.ticket.updated_at = self.occasion.now
+        self.ticket.uncounted = True
         self.ticket.save(only=self.ticket.dirty_fields)
         append_events(self.ticket, numbered, occasion=self.occasion)
 

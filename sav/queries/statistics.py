@@ -1,137 +1,243 @@
-"""The numbers of a dashboard, as far as the caller may see them."""
+"""The numbers of a dashboard, as far as the caller may see them.
+
+A customer's are counted from their tickets. The desk's are the sums that are kept of all tickets that were
+counted, corrected by the few that have changed since: each of these is taken out as it was counted, and put
+in as it is. Everything is read from one state of the database, and so is exact at any time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any
+from functools import reduce
+from operator import and_, or_
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
+
+import peewee
 
 from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
 from sav.domain.statistics import (
+    DAY,
     DURATIONS,
+    PER_DAY,
+    QUARTER,
     AgentNumbers,
     Calendar,
     Duration,
+    Kind,
     Span,
     Spread,
     Statistics,
     Tally,
-    TicketNumbers,
+    Values,
+    corrected,
     days_of,
-    micros_between,
+    edges,
+    marks,
+    slot_of,
     spread,
     statistics_of,
-    value_at,
+    whole_slots,
+    width_of,
 )
-from sav.models.database import snapshot
-from sav.models.tables import Agent, Ticket
+from sav.models.database import database, is_sqlite, snapshot
+from sav.models.tables import Agent, CountedTicket, DeskCount, Ticket
+from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_numbers
 
-ROWS_A_BATCH = 5_000
+ROWS_A_BATCH = 2_000
 """How many tickets are held in memory at a time."""
 
-_COLUMNS = (
-    Ticket.id,
-    Ticket.created_at,
-    Ticket.status,
-    Ticket.priority,
-    Ticket.category,
-    Ticket.source,
-    Ticket.assigned_to,
-    Ticket.satisfaction_rating,
-    Ticket.escalated_at,
-    Ticket.reopen_count,
-    Ticket.first_response_at,
-    Ticket.resolved_at,
-    Ticket.closed_at,
-)
+_BY_DAY: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in PER_DAY and kind != "load")
+_COLUMN_OF: dict[Kind, peewee.Field] = {
+    "resolved": CountedTicket.resolved_at,
+    "resolved_by": CountedTicket.resolved_at,
+    "closed": CountedTicket.closed_at,
+}
+"""Which instant a kind of mark stands at; all others when the ticket was opened."""
+_DURATION_COLUMNS: dict[Duration, peewee.Field] = {
+    "first_response": CountedTicket.first_response_micros,
+    "resolution": CountedTicket.resolution_micros,
+}
 
 
 def read_statistics(*, caller: Caller, span: Span, zone: ZoneInfo, now: datetime) -> Statistics:
-    """Customers: their own tickets. Agents: the desk, and their own work. Admins: the desk, and everybody's.
-
-    Everything is read from one state of the database.
-    """
+    """Customers get their own tickets', agents the desk's and their own work, admins everybody's."""
     with snapshot():
-        condition = [Ticket.deleted_at.is_null(), *_sight(caller)]
-        calendar = _calendar(condition, span, zone, now)
+        calendar = _calendar(caller, span, zone, now)
         tally = Tally(span, calendar)
-        for ticket in _tickets(condition):
-            tally.put(ticket)
-        return statistics_of(tally, calendar, spreads=_spreads(tally), agents=_agents(caller, tally))
+        spreads = _count_desk(tally, calendar, span) if caller.is_staff else _count_own(tally, caller)
+        return statistics_of(tally, calendar, spreads=spreads, agents=_agents(caller, tally))
 
 
-def _sight(caller: Caller) -> list[Any]:
-    if caller.role == "guest":
-        # Nobody's tickets are the guests', not this guest's.
-        raise Forbidden
-    return [] if caller.is_staff else [Ticket.user_id == caller.user_id]
-
-
-def _calendar(condition: list[Any], span: Span, zone: ZoneInfo, now: datetime) -> Calendar:
-    created = Ticket.select(Ticket.created_at).where(*condition).limit(1)
+def _calendar(caller: Caller, span: Span, zone: ZoneInfo, now: datetime) -> Calendar:
+    created = Ticket.select(Ticket.created_at).where(*_own(caller)).limit(1)
     oldest = created.order_by(Ticket.created_at).scalar()
     newest = created.order_by(Ticket.created_at.desc()).scalar()
     return days_of(span, zone, first=min(oldest or now, now), last=max(newest or now, now))
 
 
-def _tickets(condition: list[Any]) -> Iterator[TicketNumbers]:
-    query = Ticket.select(*_COLUMNS).where(*condition).order_by(Ticket.created_at, Ticket.id)
-    batch: list[Any] = list(query.limit(ROWS_A_BATCH).tuples())
-    while batch:
-        for row in batch:
-            yield _numbers(*row)
-        batch = list(query.where(*_behind(batch[-1])).limit(ROWS_A_BATCH).tuples())
+def _own(caller: Caller) -> list[Any]:
+    if caller.role == "guest":
+        # Nobody's tickets are the guests', not this guest's.
+        raise Forbidden
+    own = [] if caller.is_staff else [Ticket.user_id == caller.user_id]
+    return [Ticket.deleted_at.is_null(), *own]
 
 
-def _behind(row: Any) -> tuple[Any, ...]:
-    row_id, created_at = row[:2]
+# --- A customer's tickets ---------------------------------------------------------------------------------
+
+
+def _count_own(tally: Tally, caller: Caller) -> dict[Duration, Spread]:
+    for ticket in _tickets(_own(caller)):
+        if numbers := current_numbers(ticket):
+            tally.put(numbers)
+    return {kind: _spread(tally, kind, lambda rank, many: ()) for kind in DURATIONS}
+
+
+def _tickets(conditions: list[Any]) -> Iterator[Ticket]:
+    query = Ticket.select(*NUMBER_COLUMNS).where(*conditions).order_by(Ticket.created_at, Ticket.id)
+    batch = list(query.limit(ROWS_A_BATCH))
+    yield from batch
+    while len(batch) == ROWS_A_BATCH:
+        batch = list(query.where(*_behind(batch[-1])).limit(ROWS_A_BATCH))
+        yield from batch
+
+
+def _behind(last: Ticket) -> tuple[Any, ...]:
     # The first condition alone is what an index can use.
-    return Ticket.created_at >= created_at, (Ticket.created_at > created_at) | (Ticket.id > row_id)
+    later = (Ticket.created_at > last.created_at) | (Ticket.id > last.id)
+    return Ticket.created_at >= last.created_at, later
 
 
-def _numbers(
-    _id: int,
-    created_at: datetime,
-    status: str,
-    priority: str,
-    category: str | None,
-    source: str,
-    assigned_to: int | None,
-    rating: int | None,
-    escalated_at: datetime | None,
-    reopen_count: int,
-    first_response_at: datetime | None,
-    resolved_at: datetime | None,
-    closed_at: datetime | None,
-) -> TicketNumbers:
-    return TicketNumbers(
-        status=status,
-        priority=priority,
-        category=category,
-        source=source,
-        assigned_to=assigned_to,
-        rating=rating,
-        escalated=escalated_at is not None,
-        reopened=reopen_count > 0,
-        created_at=created_at,
-        resolved_at=resolved_at,
-        closed_at=closed_at,
-        first_response_micros=micros_between(created_at, first_response_at),
-        resolution_micros=micros_between(created_at, resolved_at),
+# --- The desk ---------------------------------------------------------------------------------------------
+
+
+def _count_desk(tally: Tally, calendar: Calendar, span: Span) -> dict[Duration, Spread]:
+    _add_sums(tally, whole_slots(span, DAY))
+    _add_days(tally, calendar, whole_slots(span, QUARTER))
+    _add_edges(tally, span)
+    counted = {kind: tally.counts[kind, ""] for kind in DURATIONS}
+    _correct(tally)
+    return {kind: _spread(tally, kind, _counted_values(kind, span, counted[kind])) for kind in DURATIONS}
+
+
+def _add_sums(tally: Tally, whole: Span) -> None:
+    """The sums of whole days, and what is so now."""
+    tickets, micros = peewee.fn.SUM(DeskCount.tickets), peewee.fn.SUM(DeskCount.micros)
+    by_day = reduce(and_, [DeskCount.kind.in_(_BY_DAY), *_in_slots(whole)])
+    now = (DeskCount.kind == "load") & (DeskCount.slot == 0)
+    query = DeskCount.select(DeskCount.kind, DeskCount.label, tickets, micros).where(by_day | now)
+    rows: Any = query.group_by(DeskCount.kind, DeskCount.label).tuples()
+    for kind, label, count, time in rows:
+        tally.add_sum(kind, label, tickets=int(count), micros=int(time))
+
+
+def _in_slots(whole: Span) -> list[Any]:
+    since = [DeskCount.slot >= slot_of(whole.since)] if whole.since else []
+    return since + ([DeskCount.slot < slot_of(whole.until)] if whole.until else [])
+
+
+def _add_days(tally: Tally, calendar: Calendar, whole: Span) -> None:
+    """What happened on each day: one part of the statement for each run of days of one length."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for first, many, length in calendar.runs():
+        start, end = slot_of(calendar.starts[first]), slot_of(calendar.starts[first + many])
+        width = length // QUARTER
+        since = max(start, slot_of(whole.since)) if whole.since else start
+        until = min(end, slot_of(whole.until)) if whole.until else end
+        if since < until:
+            # Not a division, which each database rounds in its own way.
+            parts.append(
+                "SELECT ? AS day, ? AS length, kind, (slot - ?) - (slot - ?) % ? AS behind, SUM(tickets) "
+                "FROM desk_counts WHERE kind IN ('opened', 'resolved', 'closed') AND slot >= ? AND slot < ? "
+                "GROUP BY kind, behind"
+            )
+            values += [first, width, start, start, width, since, until]
+    if parts:
+        statement = " UNION ALL ".join(parts)
+        # The sign of a remainder is doubled where the driver's own signs begin with it.
+        statement = statement if is_sqlite() else statement.replace("%", "%%").replace("?", "%s")
+        for first, width, kind, behind, tickets in database.execute_sql(statement, values).fetchall():
+            tally.add_day(kind, first + behind // width, int(tickets))
+
+
+def _add_edges(tally: Tally, span: Span) -> None:
+    """What lies in the span, but in no whole slot of it: ticket by ticket."""
+    parts = {width: edges(span, whole_slots(span, width)) for width in (DAY, QUARTER)}
+    if not parts[DAY]:
+        return
+    for column in (CountedTicket.created_at, CountedTicket.resolved_at, CountedTicket.closed_at):
+        for row in CountedTicket.select().where(_within(column, parts[DAY])).iterator():
+            for mark in marks(counted_numbers(row)):
+                beside = parts[width_of(mark.kind)] if _column_of(mark.kind) is column else ()
+                if mark.at is not None and any(part.holds(mark.at) for part in beside):
+                    tally.add(mark)
+
+
+def _column_of(kind: Kind) -> peewee.Field:
+    return _COLUMN_OF.get(kind, CountedTicket.created_at)
+
+
+def _within(column: peewee.Field, parts: Sequence[Span]) -> Any:
+    return reduce(or_, [(column >= part.since) & (column < part.until) for part in parts])
+
+
+def _correct(tally: Tally) -> None:
+    """Tickets that have changed since they were counted."""
+    query = (
+        Ticket.select(*NUMBER_COLUMNS, CountedTicket)
+        .join(
+            CountedTicket,
+            peewee.JOIN.LEFT_OUTER,
+            on=(CountedTicket.ticket_id == Ticket.id),
+            attr="counted",
+        )
+        .where(Ticket.uncounted)
+        .order_by(Ticket.id)
+        .limit(ROWS_A_BATCH)
     )
+    batch = list(query)
+    while batch:
+        for ticket in batch:
+            if (row := getattr(ticket, "counted", None)) is not None:
+                tally.take(counted_numbers(row))
+            if numbers := current_numbers(ticket):
+                tally.put(numbers)
+        more = len(batch) == ROWS_A_BATCH
+        batch = list(query.where(Ticket.id > batch[-1].id)) if more else []
 
 
-def _spreads(tally: Tally) -> dict[Duration, Spread]:
-    return {kind: _spread(tally, kind) for kind in DURATIONS}
+def _counted_values(kind: Duration, span: Span, count: int) -> Values:
+    """The durations of the counted tickets of a span, in order, from whichever end is nearer."""
+    column = _DURATION_COLUMNS[kind]
+    query = CountedTicket.select(column).where(column.is_null(False))
+    if span.since:
+        query = query.where(CountedTicket.created_at >= span.since)
+    if span.until:
+        query = query.where(CountedTicket.created_at < span.until)
+
+    def values(rank: int, many: int) -> Sequence[int]:
+        many = min(many, count - rank)
+        if many <= 0:
+            return ()
+        if rank <= count // 2:
+            rising: Any = query.order_by(column).offset(rank).limit(many).tuples()
+            return [value for (value,) in rising]
+        falling: Any = query.order_by(column.desc()).offset(count - rank - many).limit(many).tuples()
+        return [value for (value,) in falling][::-1]
+
+    return values
 
 
-def _spread(tally: Tally, kind: Duration) -> Spread:
-    put_in, taken_out = sorted(tally.put_in[kind]), tally.taken_out[kind]
-    value = partial(value_at, stored=lambda offset, limit: (), put_in=put_in, taken_out=taken_out)
-    return spread(count=tally.counts[kind, ""], micros=tally.micros[kind], value=value)
+def _spread(tally: Tally, kind: Duration, stored: Values) -> Spread:
+    values = corrected(stored, put_in=tally.put_in[kind], taken_out=tally.taken_out[kind])
+    return spread(count=tally.counts[kind, ""], micros=tally.micros[kind], values=values)
+
+
+# --- The agents -------------------------------------------------------------------------------------------
 
 
 def _agents(caller: Caller, tally: Tally) -> list[AgentNumbers]:

@@ -37,6 +37,8 @@ TABLES = (
     tables.TicketTag,
     tables.DueEffect,
     tables.Event,
+    tables.DeskCount,
+    tables.CountedTicket,
     tables.Ticket,
     tables.Agent,
     tables.TicketNumberSequence,

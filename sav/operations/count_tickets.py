@@ -1,0 +1,108 @@
+"""Counts tickets into the desk's numbers, each exactly once and as it is now.
+
+Every change marks its ticket as uncounted, in its own transaction. Counting takes what the ticket was counted
+as out of the sums, puts in what it is, and takes the mark away, in one transaction too. So whatever is read
+in between is exact: the sums, corrected by the tickets that are still marked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from sav.domain.statistics import Cell, TicketNumbers, cell_of, marks
+from sav.models.database import database, for_update, is_sqlite, retry_deadlocks, transaction
+from sav.models.tables import CountedTicket, Ticket
+from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_numbers
+
+TICKETS_A_TRANSACTION = 500
+"""How many tickets are counted at a time: few enough to hold up no write to one of them."""
+CELLS_A_STATEMENT = 1_000
+TURN = Cell("load", -1, "")
+"""A row beside all sums, which whoever counts holds: sums are changed by one at a time."""
+
+_COLUMNS = "INSERT INTO desk_counts (kind, slot, label, tickets, micros) VALUES "
+_SERVER = " ON DUPLICATE KEY UPDATE tickets = tickets + VALUES(tickets), micros = micros + VALUES(micros)"
+_SQLITE = (
+    " ON CONFLICT (kind, slot, label) DO UPDATE SET "
+    "tickets = tickets + excluded.tickets, micros = micros + excluded.micros"
+)
+
+Sums = Mapping[Cell, tuple[int, int]]
+"""How many tickets, and how many microseconds, for each cell."""
+
+
+@retry_deadlocks
+def count_changed_tickets(*, limit: int = TICKETS_A_TRANSACTION) -> int:
+    """Counts up to `limit` tickets that have changed; returns how many. Leaves out those being written."""
+    with transaction():
+        take_turn()
+        changed = Ticket.select(*NUMBER_COLUMNS).where(Ticket.uncounted).order_by(Ticket.id).limit(limit)
+        tickets = list(for_update(changed, skip_locked=True))
+        count_tickets(tickets)
+    return len(tickets)
+
+
+def take_turn() -> None:
+    """In the caller's transaction: waits until nobody else changes sums."""
+    add_to_sums({TURN: (1, 0)})
+
+
+def count_tickets(tickets: Sequence[Ticket]) -> int:
+    """Counts these, whose rows the caller has locked, as they are; returns how many were counted wrong."""
+    if not tickets:
+        return 0
+    ids = [ticket.id for ticket in tickets]
+    before = {
+        row.ticket_id: counted_numbers(row)
+        for row in CountedTicket.select().where(CountedTicket.ticket_id.in_(ids))
+    }
+    after = {ticket.id: current_numbers(ticket) for ticket in tickets}
+    wrong = [ticket_id for ticket_id in ids if before.get(ticket_id) != after[ticket_id]]
+    if wrong:
+        _replace({ticket_id: after[ticket_id] for ticket_id in wrong})
+        out = [before[ticket_id] for ticket_id in wrong if ticket_id in before]
+        put_in = [numbers for ticket_id in wrong if (numbers := after[ticket_id])]
+        add_to_sums(_difference(out, put_in))
+    Ticket.update(uncounted=False).where(Ticket.id.in_(ids), Ticket.uncounted).execute()
+    return len(wrong)
+
+
+def add_to_sums(sums: Sums) -> None:
+    """Adds to the sums, in the caller's transaction, which has the turn."""
+    # In one order for all, lest two of them wait for each other.
+    rows = iter([(*cell, *values) for cell, values in sorted(sums.items()) if any(values)])
+    while some := list(islice(rows, CELLS_A_STATEMENT)):
+        sign = "?" if is_sqlite() else "%s"
+        places = ", ".join([f"({', '.join([sign] * 5)})"] * len(some))
+        statement = _COLUMNS + places + (_SQLITE if is_sqlite() else _SERVER)
+        database.execute_sql(statement, [value for row in some for value in row])
+
+
+def sums_of(tickets: Iterable[TicketNumbers]) -> Sums:
+    """What these tickets add to the sums."""
+    return _difference([], tickets)
+
+
+def _difference(out: Iterable[TicketNumbers], put_in: Iterable[TicketNumbers]) -> Sums:
+    tickets: Counter[Cell] = Counter()
+    micros: Counter[Cell] = Counter()
+    for sign, numbers in ((-1, out), (+1, put_in)):
+        for ticket in numbers:
+            for mark in marks(ticket):
+                cell = cell_of(mark)
+                tickets[cell] += sign
+                micros[cell] += sign * mark.micros
+    return {cell: (tickets[cell], micros[cell]) for cell in tickets}
+
+
+def _replace(numbers: Mapping[int, TicketNumbers | None]) -> None:
+    CountedTicket.delete().where(CountedTicket.ticket_id.in_(list(numbers))).execute()
+    rows: list[dict[str, Any]] = [
+        {"ticket_id": ticket_id, **asdict(of)} for ticket_id, of in numbers.items() if of is not None
+    ]
+    if rows:
+        CountedTicket.insert_many(rows).execute()
