@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 from sav.domain.ticket_lifecycle import PRIORITIES, SETTLED, SOURCES, STATUSES
@@ -37,6 +37,7 @@ Kind = Literal[
 ]  # fmt: skip
 Duration = Literal["first_response", "resolution"]
 
+KINDS: tuple[Kind, ...] = get_args(Kind)
 DURATIONS: tuple[Duration, ...] = ("first_response", "resolution")
 PER_DAY: tuple[Kind, ...] = ("opened", "resolved", "closed")
 
@@ -114,6 +115,17 @@ class Span:
         if instant is None:
             return True
         return (self.since is None or self.since <= instant) and (self.until is None or instant < self.until)
+
+
+Instant = Literal["created_at", "resolved_at", "closed_at"]
+INSTANTS: tuple[Instant, ...] = ("created_at", "resolved_at", "closed_at")
+
+
+def instant_of(kind: Kind) -> Instant:
+    """Which instant of a ticket the marks of a kind stand at."""
+    if kind == "closed":
+        return "closed_at"
+    return "resolved_at" if kind in ("resolved", "resolved_by") else "created_at"
 
 
 class Cell(NamedTuple):

@@ -368,7 +368,7 @@ class CountedTicket(Row):
 class DeskCount(Row):
     """How many marks of a kind, with a label, the counted tickets left in a slot of time."""
 
-    kind = peewee.CharField()
+    kind: Any = peewee.CharField()
     slot = peewee.BigIntegerField()
     label = peewee.CharField()
     tickets = peewee.BigIntegerField()

@@ -20,6 +20,8 @@ from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_n
 
 TICKETS_A_TRANSACTION = 500
 """How many tickets are counted at a time: few enough to hold up no write to one of them."""
+TICKETS_A_TURN = 20_000
+"""How many one turn of a worker counts, well within its lease; another turn counts the rest."""
 CELLS_A_STATEMENT = 1_000
 TURN = Cell("load", -1, "")
 """A row beside all sums, which whoever counts holds: sums are changed by one at a time."""
@@ -46,6 +48,15 @@ def count_changed_tickets(*, limit: int = TICKETS_A_TRANSACTION) -> int:
     return len(tickets)
 
 
+def count_for_a_while(*, tickets: int = TICKETS_A_TURN) -> bool:
+    """Counts what has changed, up to so many tickets; returns whether nothing is left to count."""
+    counted, batch = 0, TICKETS_A_TRANSACTION
+    while batch == TICKETS_A_TRANSACTION and counted < tickets:
+        batch = count_changed_tickets()
+        counted += batch
+    return batch < TICKETS_A_TRANSACTION
+
+
 def take_turn() -> None:
     """In the caller's transaction: waits until nobody else changes sums."""
     add_to_sums({TURN: (1, 0)})
@@ -66,7 +77,7 @@ def count_tickets(tickets: Sequence[Ticket]) -> int:
         _replace({ticket_id: after[ticket_id] for ticket_id in wrong})
         out = [before[ticket_id] for ticket_id in wrong if ticket_id in before]
         put_in = [numbers for ticket_id in wrong if (numbers := after[ticket_id])]
-        add_to_sums(_difference(out, put_in))
+        add_to_sums(difference(out, put_in))
     Ticket.update(uncounted=False).where(Ticket.id.in_(ids), Ticket.uncounted).execute()
     return len(wrong)
 
@@ -82,12 +93,8 @@ def add_to_sums(sums: Sums) -> None:
         database.execute_sql(statement, [value for row in some for value in row])
 
 
-def sums_of(tickets: Iterable[TicketNumbers]) -> Sums:
-    """What these tickets add to the sums."""
-    return _difference([], tickets)
-
-
-def _difference(out: Iterable[TicketNumbers], put_in: Iterable[TicketNumbers]) -> Sums:
+def difference(out: Iterable[TicketNumbers], put_in: Iterable[TicketNumbers]) -> Sums:
+    """What to add to the sums when these tickets are taken out, and those put in."""
     tickets: Counter[Cell] = Counter()
     micros: Counter[Cell] = Counter()
     for sign, numbers in ((-1, out), (+1, put_in)):

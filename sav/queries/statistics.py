@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
-from typing import Any, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import peewee
@@ -21,12 +21,13 @@ from sav.domain.errors import Forbidden
 from sav.domain.statistics import (
     DAY,
     DURATIONS,
+    INSTANTS,
+    KINDS,
     PER_DAY,
     QUARTER,
     AgentNumbers,
     Calendar,
     Duration,
-    Kind,
     Span,
     Spread,
     Statistics,
@@ -35,6 +36,7 @@ from sav.domain.statistics import (
     corrected,
     days_of,
     edges,
+    instant_of,
     marks,
     slot_of,
     spread,
@@ -49,13 +51,7 @@ from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_n
 ROWS_A_BATCH = 2_000
 """How many tickets are held in memory at a time."""
 
-_BY_DAY: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in PER_DAY and kind != "load")
-_COLUMN_OF: dict[Kind, peewee.Field] = {
-    "resolved": CountedTicket.resolved_at,
-    "resolved_by": CountedTicket.resolved_at,
-    "closed": CountedTicket.closed_at,
-}
-"""Which instant a kind of mark stands at; all others when the ticket was opened."""
+_BY_DAY = [kind for kind in KINDS if kind not in PER_DAY and kind != "load"]
 _DURATION_COLUMNS: dict[Duration, peewee.Field] = {
     "first_response": CountedTicket.first_response_micros,
     "resolution": CountedTicket.resolution_micros,
@@ -169,16 +165,13 @@ def _add_edges(tally: Tally, span: Span) -> None:
     parts = {width: edges(span, whole_slots(span, width)) for width in (DAY, QUARTER)}
     if not parts[DAY]:
         return
-    for column in (CountedTicket.created_at, CountedTicket.resolved_at, CountedTicket.closed_at):
+    for instant in INSTANTS:
+        column = getattr(CountedTicket, instant)
         for row in CountedTicket.select().where(_within(column, parts[DAY])).iterator():
             for mark in marks(counted_numbers(row)):
-                beside = parts[width_of(mark.kind)] if _column_of(mark.kind) is column else ()
+                beside = parts[width_of(mark.kind)] if instant_of(mark.kind) == instant else ()
                 if mark.at is not None and any(part.holds(mark.at) for part in beside):
                     tally.add(mark)
-
-
-def _column_of(kind: Kind) -> peewee.Field:
-    return _COLUMN_OF.get(kind, CountedTicket.created_at)
 
 
 def _within(column: peewee.Field, parts: Sequence[Span]) -> Any:
