@@ -75,8 +75,10 @@ class Mark(NamedTuple):
     micros: int = 0
 
 
-def marks(ticket: TicketNumbers) -> Iterator[Mark]:
-    """Everything that one ticket adds to the numbers."""
+def marks(ticket: TicketNumbers | None) -> Iterator[Mark]:
+    """Everything that one ticket adds to the numbers; nothing when it has none."""
+    if ticket is None:
+        return
     created = ticket.created_at
     yield Mark("opened", created)
     yield Mark("status", created, ticket.status)
@@ -225,11 +227,11 @@ class Tally:
         self._span = span
         self._calendar = calendar
 
-    def put(self, ticket: TicketNumbers) -> None:
+    def put(self, ticket: TicketNumbers | None) -> None:
         """Counts a ticket."""
         self._count(ticket, +1, self.put_in)
 
-    def take(self, ticket: TicketNumbers) -> None:
+    def take(self, ticket: TicketNumbers | None) -> None:
         """Counts a ticket no longer."""
         self._count(ticket, -1, self.taken_out)
 
@@ -242,7 +244,7 @@ class Tally:
         """Counts what happened on the day of this number."""
         self.days[kind, number] += tickets
 
-    def _count(self, ticket: TicketNumbers, sign: int, durations: dict[str, list[int]]) -> None:
+    def _count(self, ticket: TicketNumbers | None, sign: int, durations: dict[str, list[int]]) -> None:
         for mark in marks(ticket):
             if self._span.holds(mark.at):
                 self.add(mark, sign)

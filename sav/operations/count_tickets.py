@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from sav.domain.statistics import Cell, TicketNumbers, cell_of, marks
 from sav.models.database import database, for_update, is_sqlite, retry_deadlocks, transaction
 from sav.models.tables import CountedTicket, Ticket
-from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_numbers
+from sav.models.ticket_numbers import (
+    COUNTED_COLUMNS,
+    COUNTED_NAMES,
+    NUMBER_COLUMNS,
+    counted_numbers,
+    current_numbers,
+)
 
 TICKETS_A_TRANSACTION = 500
 """How many tickets are counted at a time: few enough to hold up no write to one of them."""
@@ -43,7 +48,7 @@ def count_changed_tickets(*, limit: int = TICKETS_A_TRANSACTION) -> int:
     with transaction():
         take_turn()
         changed = Ticket.select(*NUMBER_COLUMNS).where(Ticket.uncounted).order_by(Ticket.id).limit(limit)
-        tickets = list(for_update(changed, skip_locked=True))
+        tickets = list(for_update(changed, skip_locked=True).tuples())
         count_tickets(tickets)
     return len(tickets)
 
@@ -62,24 +67,25 @@ def take_turn() -> None:
     add_to_sums({TURN: (1, 0)})
 
 
-def count_tickets(tickets: Sequence[Ticket]) -> int:
-    """Counts these, whose rows the caller has locked, as they are; returns how many were counted wrong."""
+def count_tickets(tickets: Sequence[Any]) -> int:
+    """Counts these (`NUMBER_COLUMNS` of rows that the caller has locked); returns how many were wrong."""
     if not tickets:
         return 0
-    ids = [ticket.id for ticket in tickets]
-    before = {
-        row.ticket_id: counted_numbers(row)
-        for row in CountedTicket.select().where(CountedTicket.ticket_id.in_(ids))
-    }
-    after = {ticket.id: current_numbers(ticket) for ticket in tickets}
-    wrong = [ticket_id for ticket_id in ids if before.get(ticket_id) != after[ticket_id]]
+    after = {row[0]: current_numbers(row) for row in tickets}
+    before = counted_before(after)
+    wrong = [ticket_id for ticket_id in after if before.get(ticket_id) != after[ticket_id]]
     if wrong:
         _replace({ticket_id: after[ticket_id] for ticket_id in wrong})
-        out = [before[ticket_id] for ticket_id in wrong if ticket_id in before]
-        put_in = [numbers for ticket_id in wrong if (numbers := after[ticket_id])]
-        add_to_sums(difference(out, put_in))
-    Ticket.update(uncounted=False).where(Ticket.id.in_(ids), Ticket.uncounted).execute()
+        add_to_sums(difference(map(before.get, wrong), map(after.get, wrong)))
+    Ticket.update(uncounted=False).where(Ticket.id.in_(list(after)), Ticket.uncounted).execute()
     return len(wrong)
+
+
+def counted_before(ticket_ids: Iterable[int]) -> dict[int, TicketNumbers | None]:
+    """What these tickets were counted as, those that were."""
+    query = CountedTicket.select(*COUNTED_COLUMNS).where(CountedTicket.ticket_id.in_(list(ticket_ids)))
+    rows: Any = query.tuples()
+    return {row[0]: counted_numbers(row) for row in rows}
 
 
 def add_to_sums(sums: Sums) -> None:
@@ -93,7 +99,7 @@ def add_to_sums(sums: Sums) -> None:
         database.execute_sql(statement, [value for row in some for value in row])
 
 
-def difference(out: Iterable[TicketNumbers], put_in: Iterable[TicketNumbers]) -> Sums:
+def difference(out: Iterable[TicketNumbers | None], put_in: Iterable[TicketNumbers | None]) -> Sums:
     """What to add to the sums when these tickets are taken out, and those put in."""
     tickets: Counter[Cell] = Counter()
     micros: Counter[Cell] = Counter()
@@ -108,8 +114,10 @@ def difference(out: Iterable[TicketNumbers], put_in: Iterable[TicketNumbers]) ->
 
 def _replace(numbers: Mapping[int, TicketNumbers | None]) -> None:
     CountedTicket.delete().where(CountedTicket.ticket_id.in_(list(numbers))).execute()
-    rows: list[dict[str, Any]] = [
-        {"ticket_id": ticket_id, **asdict(of)} for ticket_id, of in numbers.items() if of is not None
+    rows = [
+        {"ticket_id": ticket_id, **{name: getattr(of, name) for name in COUNTED_NAMES}}
+        for ticket_id, of in numbers.items()
+        if of is not None
     ]
     if rows:
         CountedTicket.insert_many(rows).execute()

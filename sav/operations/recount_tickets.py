@@ -17,12 +17,13 @@ from sav.domain.statistics import INSTANTS, KINDS, Cell, cell_of, instant_of, ma
 from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.database import for_update, retry_deadlocks, transaction
 from sav.models.tables import CountedTicket, DeskCount, Ticket
-from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_numbers
+from sav.models.ticket_numbers import COUNTED_COLUMNS, NUMBER_COLUMNS, counted_numbers, current_numbers
 from sav.operations.count_tickets import (
     TICKETS_A_TRANSACTION,
     Sums,
     add_to_sums,
     count_tickets,
+    counted_before,
     difference,
     take_turn,
 )
@@ -58,7 +59,7 @@ def days_to_recount(*, since: date | None, until: date | None, now: datetime) ->
 def recount_tickets_of(day: date, *, repair: bool) -> Iterator[Recounted]:
     """Counts the tickets that were opened on a day, some at a time; without `repair` it only compares."""
     since, until = _bounds(day)
-    last: Ticket | None = None
+    last: Any = None
     while batch := _recount_batch(since, until, last, repair=repair):
         recounted, last = batch
         yield recounted
@@ -107,29 +108,29 @@ def _bounds(day: date) -> tuple[datetime, datetime]:
 
 @retry_deadlocks
 def _recount_batch(
-    since: datetime, until: datetime, last: Ticket | None, *, repair: bool
-) -> tuple[Recounted, Ticket] | None:
+    since: datetime, until: datetime, last: Any, *, repair: bool
+) -> tuple[Recounted, Any] | None:
     query = Ticket.select(*NUMBER_COLUMNS).where(Ticket.created_at >= since, Ticket.created_at < until)
     if last is not None:
-        later = (Ticket.created_at > last.created_at) | (Ticket.id > last.id)
-        query = query.where(Ticket.created_at >= last.created_at, later)
+        row_id, created_at = last[:2]
+        later = (Ticket.created_at > created_at) | (Ticket.id > row_id)
+        query = query.where(Ticket.created_at >= created_at, later)
     query = query.order_by(Ticket.created_at, Ticket.id).limit(TICKETS_A_TRANSACTION)
     with transaction():
         if repair:
             take_turn()
             # Whoever is writing to one of them marks it: the next hour counts it.
             query = for_update(query, skip_locked=True)
-        tickets = list(query)
+        tickets = list(query.tuples())
         if not tickets:
             return None
         wrong = count_tickets(tickets) if repair else _wrong(tickets)
         return Recounted(len(tickets), wrong), tickets[-1]
 
 
-def _wrong(tickets: Sequence[Ticket]) -> int:
-    query = CountedTicket.select().where(CountedTicket.ticket_id.in_([ticket.id for ticket in tickets]))
-    counted = {row.ticket_id: counted_numbers(row) for row in query}
-    return sum(current_numbers(ticket) != counted.get(ticket.id) for ticket in tickets)
+def _wrong(tickets: Sequence[Any]) -> int:
+    counted = counted_before(row[0] for row in tickets)
+    return sum(current_numbers(row) != counted.get(row[0]) for row in tickets)
 
 
 @retry_deadlocks
@@ -145,8 +146,7 @@ def _forget_the_vanished(since: datetime, until: datetime, *, repair: bool) -> R
             .where(CountedTicket.created_at >= since, CountedTicket.created_at < until, Ticket.id.is_null())
         ]
         if ids and repair:
-            gone = CountedTicket.select().where(CountedTicket.ticket_id.in_(ids))
-            add_to_sums(difference(map(counted_numbers, gone), []))
+            add_to_sums(difference(counted_before(ids).values(), []))
             CountedTicket.delete().where(CountedTicket.ticket_id.in_(ids)).execute()
         return Recounted(wrong_tickets=len(ids))
 
@@ -157,7 +157,8 @@ def _sums_at(since: datetime, until: datetime) -> Sums:
     micros: Counter[Cell] = Counter()
     for instant in INSTANTS:
         column = getattr(CountedTicket, instant)
-        for row in CountedTicket.select().where(column >= since, column < until).iterator():
+        rows: Any = CountedTicket.select(*COUNTED_COLUMNS).where(column >= since, column < until).tuples()
+        for row in rows.iterator():
             for mark in marks(counted_numbers(row)):
                 if mark.at is not None and instant_of(mark.kind) == instant:
                     tickets[cell_of(mark)] += 1

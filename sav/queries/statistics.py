@@ -46,7 +46,12 @@ from sav.domain.statistics import (
 )
 from sav.models.database import database, is_sqlite, snapshot
 from sav.models.tables import Agent, CountedTicket, DeskCount, Ticket
-from sav.models.ticket_numbers import NUMBER_COLUMNS, counted_numbers, current_numbers
+from sav.models.ticket_numbers import (
+    COUNTED_COLUMNS,
+    NUMBER_COLUMNS,
+    counted_numbers,
+    current_numbers,
+)
 
 ROWS_A_BATCH = 2_000
 """How many tickets are held in memory at a time."""
@@ -86,25 +91,24 @@ def _own(caller: Caller) -> list[Any]:
 
 
 def _count_own(tally: Tally, caller: Caller) -> dict[Duration, Spread]:
-    for ticket in _tickets(_own(caller)):
-        if numbers := current_numbers(ticket):
-            tally.put(numbers)
+    for row in _tickets(_own(caller)):
+        tally.put(current_numbers(row))
     return {kind: _spread(tally, kind, lambda rank, many: ()) for kind in DURATIONS}
 
 
-def _tickets(conditions: list[Any]) -> Iterator[Ticket]:
+def _tickets(conditions: list[Any]) -> Iterator[Any]:
     query = Ticket.select(*NUMBER_COLUMNS).where(*conditions).order_by(Ticket.created_at, Ticket.id)
-    batch = list(query.limit(ROWS_A_BATCH))
+    batch = list(query.limit(ROWS_A_BATCH).tuples())
     yield from batch
     while len(batch) == ROWS_A_BATCH:
-        batch = list(query.where(*_behind(batch[-1])).limit(ROWS_A_BATCH))
+        batch = list(query.where(*_behind(batch[-1])).limit(ROWS_A_BATCH).tuples())
         yield from batch
 
 
-def _behind(last: Ticket) -> tuple[Any, ...]:
+def _behind(last: Any) -> tuple[Any, ...]:
+    row_id, created_at = last[:2]
     # The first condition alone is what an index can use.
-    later = (Ticket.created_at > last.created_at) | (Ticket.id > last.id)
-    return Ticket.created_at >= last.created_at, later
+    return Ticket.created_at >= created_at, (Ticket.created_at > created_at) | (Ticket.id > row_id)
 
 
 # --- The desk ---------------------------------------------------------------------------------------------
@@ -167,7 +171,8 @@ def _add_edges(tally: Tally, span: Span) -> None:
         return
     for instant in INSTANTS:
         column = getattr(CountedTicket, instant)
-        for row in CountedTicket.select().where(_within(column, parts[DAY])).iterator():
+        rows: Any = CountedTicket.select(*COUNTED_COLUMNS).where(_within(column, parts[DAY])).tuples()
+        for row in rows.iterator():
             for mark in marks(counted_numbers(row)):
                 beside = parts[width_of(mark.kind)] if instant_of(mark.kind) == instant else ()
                 if mark.at is not None and any(part.holds(mark.at) for part in beside):
@@ -181,26 +186,19 @@ def _within(column: peewee.Field, parts: Sequence[Span]) -> Any:
 def _correct(tally: Tally) -> None:
     """Tickets that have changed since they were counted."""
     query = (
-        Ticket.select(*NUMBER_COLUMNS, CountedTicket)
-        .join(
-            CountedTicket,
-            peewee.JOIN.LEFT_OUTER,
-            on=(CountedTicket.ticket_id == Ticket.id),
-            attr="counted",
-        )
+        Ticket.select(*NUMBER_COLUMNS, *COUNTED_COLUMNS)
+        .join(CountedTicket, peewee.JOIN.LEFT_OUTER, on=(CountedTicket.ticket_id == Ticket.id))
         .where(Ticket.uncounted)
         .order_by(Ticket.id)
         .limit(ROWS_A_BATCH)
+        .tuples()
     )
-    batch = list(query)
+    batch: list[Any] = list(query)
     while batch:
-        for ticket in batch:
-            if (row := getattr(ticket, "counted", None)) is not None:
-                tally.take(counted_numbers(row))
-            if numbers := current_numbers(ticket):
-                tally.put(numbers)
-        more = len(batch) == ROWS_A_BATCH
-        batch = list(query.where(Ticket.id > batch[-1].id)) if more else []
+        for row in batch:
+            tally.take(counted_numbers(row[len(NUMBER_COLUMNS) :]))
+            tally.put(current_numbers(row[: len(NUMBER_COLUMNS)]))
+        batch = list(query.where(Ticket.id > batch[-1][0])) if len(batch) == ROWS_A_BATCH else []
 
 
 def _counted_values(kind: Duration, span: Span, count: int) -> Values:
