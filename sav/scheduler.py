@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from sav.domain.effects import (
+    AGGREGATE_METRICS,
     ASSIGN_TICKETS,
     CLOSE_QUIET_TICKETS,
     HOUSEKEEPING,
@@ -62,6 +63,7 @@ TICKS: dict[str, Tick] = {
     "assignment-sweep": Tick(effect=ASSIGN_TICKETS, every=timedelta(minutes=1)),
     "auto-close": Tick(effect=CLOSE_QUIET_TICKETS, every=timedelta(days=1), offset=timedelta(hours=2)),
     "escalation-watch": Tick(effect=WATCH_ESCALATIONS, every=timedelta(minutes=30)),
+    "metrics": Tick(effect=AGGREGATE_METRICS, every=timedelta(hours=1)),
     "housekeeping": Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3)),
     "surveys": Tick(effect=SURVEYS, every=timedelta(hours=1)),
 }

@@ -12,6 +12,7 @@ from sav.actors.owed_effects import do_owed_effects, do_together
 from sav.actors.publish_event import Publish, publish_ticket_events
 from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import (
+    AGGREGATE_METRICS,
     ASSIGN_TICKETS,
     CLOSE_QUIET_TICKETS,
     ESCALATE_TICKET,
@@ -27,6 +28,7 @@ from sav.domain.effects import (
 )
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.close_quiet_tickets import close_quiet_tickets
+from sav.operations.count_tickets import count_for_a_while
 from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.effect_claims import Claim
 from sav.operations.escalate_ticket import EscalationRules, escalate_ticket, owe_missed_escalations
@@ -81,6 +83,7 @@ def effect_table(means: Means) -> dict[str, Effect]:
         CLOSE_QUIET_TICKETS: lambda _: do_together(CLOSE_QUIET_TICKETS, close_quiet),
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
         SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means.storage)),
+        AGGREGATE_METRICS: lambda _: do_together(AGGREGATE_METRICS, _aggregate_metrics),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
         NOTIFY: lambda ticket_id: do_owed_effects(NOTIFY, tell, ticket_id=ticket_id),
         SEND_MAIL: lambda _: send_due_mails(means.mails),
@@ -106,6 +109,11 @@ def _close_quiet_tickets(quiet_for: timedelta, claims: Sequence[Claim]) -> None:
     is_done = close_quiet_tickets(quiet_for=quiet_for, clock=_now)
     now = _now()
     finish_desk_effect(claims, now=now, again_at=None if is_done else now + PAUSE_BETWEEN_PARTS)
+
+
+def _aggregate_metrics(claims: Sequence[Claim]) -> None:
+    is_done = count_for_a_while()
+    finish_desk_effect(claims, now=_now(), again_at=None if is_done else _now())
 
 
 def _now() -> datetime:

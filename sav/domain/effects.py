@@ -18,6 +18,8 @@ WATCH_ESCALATIONS = "watch_escalations"
 """Owed by the desk: urgent tickets are found whose deadline has passed, and that nothing reminds of."""
 CLOSE_QUIET_TICKETS = "close_quiet_tickets"
 """Owed by the desk: tickets that were resolved long ago, and are quiet since, are closed."""
+AGGREGATE_METRICS = "aggregate_metrics"
+"""Owed by the desk: tickets that have changed are counted into the numbers that statistics are read from."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
 NOTIFY = "notify"
@@ -65,6 +67,8 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     ESCALATE_TICKET: RetryPolicy(tries=12, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
     WATCH_ESCALATIONS: RetryPolicy(tries=8, first=timedelta(seconds=5), longest=timedelta(minutes=5)),
     CLOSE_QUIET_TICKETS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
+    # The next hour owes it anew, and statistics are exact meanwhile, only slower.
+    AGGREGATE_METRICS: RetryPolicy(tries=None, first=timedelta(seconds=10), longest=timedelta(minutes=10)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     NOTIFY: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
     # About four days, as mail servers do. A mail server that is away costs few tries: it is left alone.

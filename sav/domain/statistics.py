@@ -263,6 +263,9 @@ class Tally:
             self.micros[mark.kind] += sign * mark.micros
 
 
+LEAST = -1
+"""Less than any duration."""
+
 Values = Callable[[int, int], Sequence[int]]
 """`values(rank, many)`: so many of some values, in rising order, from a rank (from 0) on."""
 
@@ -277,10 +280,8 @@ def corrected(stored: Values, *, put_in: Sequence[int], taken_out: Sequence[int]
     def values(rank: int, many: int) -> Sequence[int]:
         offset = max(0, rank - len(put_in))
         window = stored(offset, rank - offset + len(taken_out) + many)
-        if not window:
-            return sorted(put_in)[rank : rank + many]
-        lowest = window[0]
-        # Whatever is less than the window has its place before it.
+        # Whatever is less than the window has its place before it: nothing, when it begins at the first.
+        lowest = window[0] if offset else LEAST
         before = offset - sum(value < lowest for value in taken_out) + sum(value < lowest for value in put_in)
         taken = Counter(value for value in taken_out if value >= lowest)
         kept = [value for value in put_in if value >= lowest]

@@ -25,7 +25,7 @@ from sav.models.ticket_numbers import (
 
 TICKETS_A_TRANSACTION = 500
 """How many tickets are counted at a time: few enough to hold up no write to one of them."""
-TICKETS_A_TURN = 20_000
+TICKETS_A_TURN = 5_000
 """How many one turn of a worker counts, well within its lease; another turn counts the rest."""
 CELLS_A_STATEMENT = 1_000
 TURN = Cell("load", -1, "")
