@@ -254,6 +254,7 @@ def _public_limits(settings: Settings) -> PublicLimits:
         requests_per_minute_overall=settings.PUBLIC_REQUESTS_PER_MINUTE_OVERALL,
         wrong_guesses_per_minute=settings.PUBLIC_WRONG_GUESSES_PER_MINUTE,
         tickets_per_hour=settings.PUBLIC_TICKETS_PER_HOUR,
+        files_per_hour=settings.PUBLIC_FILES_PER_HOUR,
         trusted_proxies=settings.SAV_TRUSTED_PROXIES,
     )
 

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     PUBLIC_TICKETS_PER_HOUR: Bound = Field(
         20, description="Tickets that may be opened without an account for one e-mail address an hour."
     )
+    PUBLIC_FILES_PER_HOUR: Bound = Field(
+        30, description="Files that the guest of one ticket may attach to it an hour."
+    )
     LOG_LEVEL: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log line that is written."
     )

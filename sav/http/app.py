@@ -51,6 +51,8 @@ def routes(desk: Desk) -> dict[str, Any]:
         "/public/tickets": guest_tickets.GuestTickets(desk),
         guests: guest_tickets.OneGuestTicket(desk),
         f"{guests}/messages": guest_tickets.GuestMessages(desk),
+        f"{guests}/attachments": guest_tickets.GuestAttachments(desk),
+        guests + "/attachments/{attachment_id}/download": guest_tickets.GuestAttachmentDownload(desk),
         f"{guests}/satisfaction": guest_tickets.GuestSatisfaction(desk),
         "/agents": agents.Agents(desk),
         "/agents/me": agents.OwnAgent(desk),

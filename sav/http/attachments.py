@@ -49,7 +49,8 @@ class Attachments(Resource):
                 location=f"{call.request.path}/{attachment.id}",
             )
 
-        return created(_attach(self.desk, call, ONE_FILE, created))
+        ticket_id = call.ids["ticket_id"]
+        return created(attach_received(self.desk, call, ONE_FILE, created, ticket_id=ticket_id))
 
 
 class SeveralAttachments(Resource):
@@ -78,13 +79,19 @@ class SeveralAttachments(Resource):
                 location=f"/tickets/{call.ids['ticket_id']}/attachments",
             )
 
-        return created(_attach(self.desk, call, SEVERAL_FILES, created))
+        ticket_id = call.ids["ticket_id"]
+        return created(attach_received(self.desk, call, SEVERAL_FILES, created, ticket_id=ticket_id))
 
 
-def _attach(
-    desk: Desk, call: Call, form: FileForm, created: Callable[[Sequence[Attachment]], Reply]
+def attach_received(
+    desk: Desk,
+    call: Call,
+    form: FileForm,
+    created: Callable[[Sequence[Attachment]], Reply],
+    *,
+    ticket_id: int,
 ) -> Sequence[Attachment]:
-    ticket_id = call.ids["ticket_id"]
+    """Receives the request's files, and attaches them to the ticket."""
     # Whoever may attach nothing need not send it first.
     require_attaching(occasion=call.occasion, ticket_id=ticket_id, was_asked_before=call.is_repeatable)
     with received_form(call.request, form, desk.uploads) as received:
@@ -158,12 +165,16 @@ class AttachmentDownload(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        attachment = one_attachment(caller=call.caller, **call.ids)
-        url = _link(self.desk, call, attachment)
-        document = {"url": url, "expires_at": documents.rfc3339(call.now + LINK_LIFETIME)}
-        if call.query.redirect:
-            return Reply(document=document, status=302, location=url)
-        return Reply(document=document)
+        return download_reply(self.desk, call, one_attachment(caller=call.caller, **call.ids))
+
+
+def download_reply(desk: Desk, call: Call, attachment: Attachment) -> Reply:
+    """The way to a file that the caller is known to see."""
+    url = _link(desk, call, attachment)
+    document = {"url": url, "expires_at": documents.rfc3339(call.now + LINK_LIFETIME)}
+    if call.query.redirect:
+        return Reply(document=document, status=302, location=url)
+    return Reply(document=document)
 
 
 def _link(desk: Desk, call: Call, attachment: Attachment) -> str:

@@ -4,15 +4,19 @@ The number of a guest's ticket reads it; its access token, in `X-Ticket-Token`, 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from sav.domain.email_addresses import mailbox
 from sav.http import documents, payloads
+from sav.http.attachments import attach_received, download_reply
+from sav.http.forms import ONE_FILE
 from sav.http.routes import Call, Description, Reply, Resource, responder
-from sav.models.tables import Message
+from sav.models.tables import Attachment, Message
 from sav.operations.converse import reply_to_ticket
 from sav.operations.open_guest_ticket import GuestTicket, open_guest_ticket
 from sav.operations.open_ticket import NewTicket
 from sav.operations.settle_ticket import rate_ticket
+from sav.queries.attachments import one_attachment
 from sav.queries.guest_ticket import guest_ticket_face
 from sav.queries.pages import PageRequest
 
@@ -106,6 +110,55 @@ class GuestMessages(Resource):
             first_answer=call.first_answer(created),
         )
         return created(message)
+
+
+class GuestAttachments(Resource):
+    """`/public/tickets/{ticket_number}/attachments`"""
+
+    @responder(
+        Description(
+            summary="Attach a file as a ticket's guest",
+            callers="guest",
+            form=ONE_FILE,
+            answer=documents.GuestAttachmentDocument,
+            status=201,
+            repeatable=True,
+            problems=(409,),
+        )
+    )
+    def on_post(self, call: Call) -> Reply:
+        ticket_id = call.guests_ticket_id
+
+        def created(attachments: Sequence[Attachment]) -> Reply:
+            attachment = attachments[0]
+            return Reply(
+                document=documents.guest_attachment_document(attachment),
+                status=201,
+                location=f"{call.request.path}/{attachment.id}/download",
+            )
+
+        if call.admission:
+            call.admission.attach_file_to(ticket_id)
+        return created(attach_received(self.desk, call, ONE_FILE, created, ticket_id=ticket_id))
+
+
+class GuestAttachmentDownload(Resource):
+    """`/public/tickets/{ticket_number}/attachments/{attachment_id}/download`"""
+
+    @responder(
+        Description(
+            summary="Go to a file as the ticket's guest, by a link that is good for an hour",
+            callers="guest",
+            query=payloads.DownloadQuery,
+            answer=documents.DownloadDocument,
+            other_answers=(302,),
+        )
+    )
+    def on_get(self, call: Call) -> Reply:
+        attachment = one_attachment(
+            caller=call.caller, ticket_id=call.guests_ticket_id, attachment_id=call.ids["attachment_id"]
+        )
+        return download_reply(self.desk, call, attachment)
 
 
 class GuestSatisfaction(Resource):

@@ -32,6 +32,8 @@ class PublicLimits:
     """Of one address: numbers and tokens that open nothing."""
     tickets_per_hour: int
     """For one e-mail."""
+    files_per_hour: int
+    """By the guest of one ticket."""
     trusted_proxies: Sequence[Network] = ()
 
     @property
@@ -49,6 +51,10 @@ class PublicLimits:
     @property
     def per_email(self) -> RateLimit:
         return RateLimit("email", self.tickets_per_hour, HOUR)
+
+    @property
+    def files(self) -> RateLimit:
+        return RateLimit("files", self.files_per_hour, HOUR)
 
 
 class PublicDoor:
@@ -115,6 +121,10 @@ class Admission:
     def open_ticket_for(self, mailbox: str) -> None:
         """Counts a ticket that is opened for this e-mail; raises `RateLimited`."""
         self._hit(self._limits.per_email, mailbox)
+
+    def attach_file_to(self, ticket_id: int) -> None:
+        """Counts a file that a ticket's guest sends; raises `RateLimited`, before it is received."""
+        self._hit(self._limits.files, str(ticket_id))
 
     def _hit(self, limit: RateLimit, subject: str) -> None:
         self._refuse_again(limit, subject)

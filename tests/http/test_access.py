@@ -103,6 +103,8 @@ GET        /tickets/{ticket_id}/attachments/message/{message_id}  note       401
 POST       /public/tickets                               guests           201     201 201 201    201       201 201   201 201 201    201 201 201    201
 GET        /public/tickets/{ticket_number}               -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
 POST       /public/tickets/{ticket_number}/messages      guests_reply     404     404 404 404    404       404 404   404 404 404    404 404 404    404
+POST       /public/tickets/{ticket_number}/attachments   file             404     404 404 404    404       404 404   404 404 404    404 404 404    404
+GET        /public/tickets/{ticket_number}/attachments/{attachment_id}/download  owners_file  404  404 404 404  404  404 404  404 404 404  404 404 404  404
 POST       /public/tickets/{ticket_number}/satisfaction  rating           404     404 404 404    404       404 404   404 404 404    404 404 404    404
 
 GET        /agents                                       -                401     403 403 403    403       200 200   200 200 200    200 200 200    200
@@ -155,6 +157,7 @@ HOW: dict[tuple[str, str], Any] = {
 # The same for forms; `note` stands for the note's id.
 FORMS: dict[tuple[str, str], Any] = {
     ("POST /tickets/{ticket_id}/attachments", "file"): [("file", "a.png", PNG)],
+    ("POST /public/tickets/{ticket_number}/attachments", "file"): [("file", "a.png", PNG)],
     ("POST /tickets/{ticket_id}/attachments", "file_on_note"): [("file", "a.png", PNG), "note"],
     ("POST /tickets/{ticket_id}/attachments/multiple", "files"): [("files", "a.png", PNG)],
     ("POST /tickets/{ticket_id}/attachments/multiple", "files_on_note"): [("files", "a.png", PNG), "note"],

@@ -9,6 +9,8 @@ from falcon.testing import Result
 
 from sav.domain.access_tokens import hash_of_token
 from sav.models.tables import Attachment, Event, IdempotencyKey, Message, Ticket
+from tests.factories.attachments import make_attachment
+from tests.factories.forms import PNG, form
 from tests.factories.guest_tickets import make_guest_ticket
 from tests.factories.messages import make_message
 from tests.factories.tickets import WRITTEN_AT, make_ticket
@@ -294,9 +296,70 @@ def test_an_open_ticket_is_not_rated(api: Api) -> None:
     problem(api.post(path, {"rating": 4}, **as_guest(token)), 409, "ticket_not_settled")
 
 
+# Files
+
+
+def test_the_token_attaches_a_file_and_gets_it_back(api: Api) -> None:
+    ticket, token = make_guest_ticket()
+    path = f"/public/tickets/{ticket.ticket_number}/attachments"
+    answer = api.post(path, **form(("file", "photo.png", PNG), headers={"X-Ticket-Token": token}))
+
+    assert answer.status_code == 201
+    file = Attachment.get()
+    assert answer.json.keys() == {"id", "file_name", "file_type", "file_size", "mime_type", "created_at"}
+    assert (answer.json["id"], answer.json["file_name"], answer.json["mime_type"]) == (
+        file.id, "photo.png", "image/png",
+    )  # fmt: skip
+    assert (file.user_id, file.message_id, file.state) == (None, None, "available")
+    assert Event.get().actor_role == "guest"
+    assert answer.headers["Location"] == f"{path}/{file.id}/download"
+
+    redirect = api.get(answer.headers["Location"], **as_guest(token))
+    assert redirect.status_code == 302
+    link = api.get(answer.headers["Location"], query_string="redirect=false", **as_guest(token)).json
+    assert link["url"].split("?")[0] == redirect.headers["Location"].split("?")[0]
+    assert [shown["file_name"] for shown in public_face(api, ticket)["attachments"]] == ["photo.png"]
+
+
+def public_face(api: Api, ticket: Ticket) -> dict[str, Any]:
+    face: dict[str, Any] = api.get(f"/public/tickets/{ticket.ticket_number}").json
+    return face
+
+
+def test_a_file_hangs_on_the_guests_reply(api: Api) -> None:
+    ticket, token = make_guest_ticket()
+    path = f"/public/tickets/{ticket.id}"
+    reply = api.post(f"{path}/messages", {"content": "See here."}, **as_guest(token)).json
+    parts = form(("file", "photo.png", PNG), headers={"X-Ticket-Token": token}, message_id=reply["id"])
+    assert api.post(f"{path}/attachments", **parts).status_code == 201
+    assert [message["attachments"] for message in public_face(api, ticket)["messages"]] == [["photo.png"]]
+
+
+def test_files_that_no_guest_gets(api: Api) -> None:
+    (ticket, token), (other, _) = make_guest_ticket(), make_guest_ticket()
+    note = make_message(ticket, user_id=7, author_role="agent", is_internal=True)
+    files = {
+        "the desk's": make_attachment(ticket, user_id=7),
+        "a note's": make_attachment(ticket, user_id=7, message=note),
+        "another guest's": make_attachment(other, user_id=None),
+        "not complete": make_attachment(ticket, user_id=None, state="pending"),
+        "in quarantine": make_attachment(ticket, user_id=None, state="quarantined"),
+    }
+    got = {}
+    for whose, file in files.items():
+        path = f"/public/tickets/{ticket.id}/attachments/{file.id}/download"
+        got[whose] = api.get(path, **as_guest(token)).status_code
+        problem(api.get(path), 404, "not_found")
+    assert got == {whose: 302 if whose == "the desk's" else 404 for whose in files}
+    parts = form(("file", "a.png", PNG), headers={"X-Ticket-Token": token}, message_id=note.id)
+    with nothing_changes():
+        problem(api.post(f"/public/tickets/{ticket.id}/attachments", **parts), 422, "no_such_message",
+                ["message_id"])  # fmt: skip
+
+
 # A guest's road to every forbidden thing
 
-WRITES = {"messages": {"content": "Hello?"}, "satisfaction": {"rating": 1}}
+WRITES = {"messages": {"content": "Hello?"}, "satisfaction": {"rating": 1}, "attachments": {}}
 TICKETS = ("guests", "anothers", "customers", "deleted", "linked", "without_token", "absent")
 TOKENS = ("none", "empty", "right", "anothers", "hash", "prefix", "longer", "long")
 
@@ -349,8 +412,8 @@ def test_every_road_but_one_ends_at_the_same_answer(api: Api, by: str) -> None:
             answers.add((answer.status_code, answer.content, tuple(sorted(own.items()))))
     assert len(answers) == 1
     assert answers.pop()[0] == 404
-    # Replied, refused a strange field, and the reply has reopened what could have been rated.
-    assert opened == [201, 422, 409, 422] * 2
+    # Replied, refused a strange field, the reply has reopened what could have been rated, and no form.
+    assert opened == [201, 422, 409, 422, 415, 415] * 2
 
 
 def test_numbers_read_guests_tickets_alone(api: Api) -> None:

@@ -30,6 +30,8 @@ OPEN_DOORS = {"/public/tickets", "/public/tickets/{ticket_number}"}
 FOR_GUESTS = {
     "/public/tickets/{ticket_number}/messages",
     "/public/tickets/{ticket_number}/satisfaction",
+    "/public/tickets/{ticket_number}/attachments",
+    "/public/tickets/{ticket_number}/attachments/{attachment_id}/download",
 }
 
 
@@ -415,6 +417,7 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
         ("post", "/public/tickets", "409"),
         ("post", "/tickets/{ticket_id}/attachments", "408"),
         ("post", "/tickets/{ticket_id}/attachments/multiple", "408"),
+        ("post", "/public/tickets/{ticket_number}/attachments", "408"),
     }
 
 
@@ -434,10 +437,13 @@ def guests_day(witness: Witness) -> None:
     witness.send(api, "get", path, query_string="per_page=1")
     witness.send(api, "get", path, query_string="per_page=0")
     witness.send(api, "post", f"{path}/satisfaction", {"rating": 5}, headers=token)
+    guests_files(witness, path, token)
     admin.post(f"/tickets/{opened['id']}/close")
+    witness.send(api, "post", f"{path}/attachments", **form(("file", "a.png", PNG), headers=token))
     witness.send(api, "post", f"{path}/satisfaction", {"rating": 5}, headers=token)
     witness.send(api, "post", f"{path}/messages", {"content": "Still there?"}, headers=token)
-    for template in sorted(FOR_GUESTS):
+    for template in ("messages", "satisfaction"):
+        template = f"/public/tickets/{{ticket_number}}/{template}"
         real = template.replace("{ticket_number}", number)
         witness.send(api, "post", real, good_body(template), headers={"X-Ticket-Token": "wrong"})
         witness.send(api, "post", real, good_body(template), query_string="surprise=1", headers=token)
@@ -449,15 +455,35 @@ def guests_day(witness: Witness) -> None:
     everything_is_used_up(witness, path)
 
 
+def guests_files(witness: Witness, path: str, token: dict[str, str]) -> None:
+    api, files, key = witness.api, f"{path}/attachments", {"Idempotency-Key": "guests-file"}
+    part = ("file", "screen.png", PNG)
+    attached = witness.send(api, "post", files, **form(part, headers={**token, **key}))
+    witness.send(api, "post", files, **form(part, headers={**token, **key}))
+    witness.send(api, "post", files, **form(("file", "other.png", PNG), headers={**token, **key}))
+    witness.send(api, "post", files, **form(part))
+    witness.send(api, "post", files, query_string="surprise=1", headers=token)
+    for parts in (
+        [("file", "a.png", b"MZ")], [part, ("surprise", None, b"x")],
+        [("file", "a.txt", text_of(MAXIMUM_FILE_BYTES + 1))],
+    ):  # fmt: skip
+        witness.send(api, "post", files, **form(*parts, headers=token))
+    witness.send(api, "post", files, {"surprise": 1}, headers=token)
+    witness.send(api, "post", files, headers={**token, **form()["headers"]})
+    download = f"{files}/{attached.json['id']}/download"
+    witness.send(api, "get", download)
+    for query in ("", "redirect=false", "redirect=x"):
+        witness.send(api, "get", download, query_string=query, headers=token)
+
+
 def everything_is_used_up(witness: Witness, path: str) -> None:
     limits = witness.api.desk.public_door.limits
     with patch.object(type(limits), "per_address", RateLimit("nothing", 1, 60)):
         for template in sorted(FOR_GUESTS | OPEN_DOORS):
             method = "post" if "post" in witness.document["paths"][template] else "get"
             for _ in range(2):
-                answer = witness.send(
-                    witness.api, method, template.replace("{ticket_number}", path.rsplit("/")[-1]), {}
-                )
+                real = template.replace("{ticket_number}", path.rsplit("/")[-1])
+                answer = witness.send(witness.api, method, real.replace("{attachment_id}", "7"), {})
             assert answer.status_code == 429
 
 

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from sav.http.app import create_app
 from sav.http.rate_limits import PublicDoor
 from sav.models.database import connection
-from sav.models.tables import RateCounter, Ticket
+from sav.models.tables import Attachment, RateCounter, Ticket
+from tests.factories.forms import PNG, form
 from tests.factories.guest_tickets import make_guest_ticket
 from tests.factories.tickets import make_ticket
 from tests.http.problems import nothing_changes, problem
@@ -132,6 +133,20 @@ def test_tickets_for_one_e_mail_are_counted_from_wherever_they_come(limited: Lim
     assert api.post("/public/tickets", {**NEW, "email": "bo@example.com"}).status_code == 201
     api.clock.forward(minutes=30)
     assert api.post("/public/tickets", NEW).status_code == 201
+
+
+def test_files_are_counted_by_ticket_before_they_are_received(limited: Limited) -> None:
+    api = limited(files_per_hour=2)
+    (one, token), (two, other) = make_guest_ticket(), make_guest_ticket()
+
+    def attach(ticket: Ticket, shown: str) -> int:
+        path = f"/public/tickets/{ticket.id}/attachments"
+        parts = form(("file", "a.png", PNG), headers={"X-Ticket-Token": shown})
+        return int(api.post(path, **parts).status_code)
+
+    assert [attach(one, token) for _ in range(3)] == [201, 201, 429]
+    assert attach(two, other) == 201
+    assert Attachment.select().count() == 3
 
 
 def test_all_addresses_together_are_counted_but_not_those_that_were_refused(limited: Limited) -> None:

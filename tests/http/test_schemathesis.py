@@ -46,6 +46,7 @@ GIVES_TO_AGENTS = (
 TAKES_FILES = (
     "POST /tickets/{ticket_id}/attachments",
     "POST /tickets/{ticket_id}/attachments/multiple",
+    "POST /public/tickets/{ticket_number}/attachments",
 )
 
 LONG_INTEGER = re.compile(r"[0-9]{19}")

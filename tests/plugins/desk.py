@@ -201,6 +201,7 @@ UNLIMITED = PublicLimits(
     requests_per_minute_overall=1_000_000,
     wrong_guesses_per_minute=1_000_000,
     tickets_per_hour=1_000_000,
+    files_per_hour=1_000_000,
 )
 """As good as none, for tests of anything else."""
 
