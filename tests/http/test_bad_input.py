@@ -435,7 +435,7 @@ def filled(path: str, ids: dict[str, str]) -> str:
 
 def test_rows_that_are_not_there(rows: Rows, document: dict[str, Any]) -> None:
     bodies = {(method, path): body for method, path, body in BODIES.values()}
-    ids = dict.fromkeys(("ticket_id", "message_id", "user_id", "ticket_number"), 2**63 - 1)
+    ids = dict.fromkeys(("ticket_id", "message_id", "user_id", "ticket_number", "attachment_id"), 2**63 - 1)
     with nothing_changes():
         for method, path, _ in operations(document):
             # An admin's PUT adds an agent.
@@ -447,7 +447,8 @@ def test_rows_that_are_not_there(rows: Rows, document: dict[str, Any]) -> None:
 
 
 def test_an_unknown_parameter_is_named_wherever_it_is_sent(rows: Rows, document: dict[str, Any]) -> None:
-    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7, "ticket_number": rows.number}
+    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7, "attachment_id": 7,
+           "ticket_number": rows.number}  # fmt: skip
     token = {"X-Ticket-Token": rows.token}
     with nothing_changes():
         for method, path, operation in operations(document):
@@ -615,14 +616,14 @@ def test_a_token_that_is_not_good(rows: Rows) -> None:
 
 
 def test_every_operation_that_is_no_open_door_asks_for_a_token(rows: Rows, document: dict[str, Any]) -> None:
-    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7}
+    ids = {"ticket_id": rows.ticket, "message_id": rows.message, "user_id": 7, "attachment_id": 7}
     open_to_all = {"/health", "/status", "/ready", "/public/tickets", "/public/tickets/{ticket_number}"}
     with nothing_changes():
         for method, path, operation in operations(document):
             assert ("security" in operation) == (path not in open_to_all)
             if operation.get("security") == [{"ticketToken": []}]:
                 # To whoever has not its token, the ticket is not there.
-                refused = rows.api.call(method, path.format(ticket_number=rows.number))
+                refused = rows.api.call(method, path.format(ticket_number=rows.number, attachment_id=7))
                 problem(refused, 404, "not_found")
             elif path not in open_to_all:
                 problem(rows.api.call(method, path.format(**ids)), 401, "unauthorized")

@@ -59,12 +59,13 @@ def assert_shows(shown: Any, answer: Any, where: str = "answer") -> None:
         assert answer == shown, where
 
 
-def test_the_guide_tells_the_truth(service: UpService) -> None:
+def test_the_guide_tells_the_truth(service: UpService, tmp_path: Path) -> None:
     environment = clean_environment(
         SAV=f"http://{LOOPBACK}:{service.port}",
         CUSTOMER=service.token("customer"),
         AGENT=service.token("agent"),
         ADMIN=service.token("admin"),
+        GUEST=str(tmp_path / "guest.json"),
     )
     for example in examples():
         command = example.command.replace("curl ", "curl -w '\\n%{http_code}' ", 1)
