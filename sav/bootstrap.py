@@ -163,6 +163,7 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
                 ),
             ),
             storage=object_store(settings),
+            sweep_age=timedelta(hours=settings.FILE_SWEEP_AGE_HOURS),
             mails=Mails(rules=mail_rules(settings), office=_post_office(settings)),
             quiet_for=timedelta(days=settings.AUTO_CLOSE_RESOLVED_DAYS),
         )

@@ -198,6 +198,11 @@ class Settings(BaseSettings):
     MAX_ATTACHMENT_SIZE_MB: Annotated[float, Field(gt=0, le=100)] = Field(
         10, description="The size limit of one attached file, in MB of 1,048,576 bytes."
     )
+    FILE_SWEEP_AGE_HOURS: Annotated[float, Field(gt=0)] = Field(
+        1,
+        description="How old a file or an object must be for the daily sweep to ask whether it has its "
+        "other half; decimals allowed. No upload may take as long.",
+    )
     CUSTOMER_MAX_PRIORITY: Priority = Field(
         "urgent", description="The highest priority that customers may ask for."
     )

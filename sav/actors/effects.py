@@ -35,7 +35,7 @@ from sav.operations.escalate_ticket import EscalationRules, escalate_ticket, owe
 from sav.operations.housekeeping import keep_house
 from sav.operations.notify import make_up_for_surveys, notify
 from sav.operations.remove_objects import remove_objects
-from sav.operations.sweep_files import sweep_files
+from sav.operations.sweep_files import SWEEP_AGE, sweep_files
 from sav.storage.object_store import ObjectStore
 
 Effect = Callable[[int], None]
@@ -56,6 +56,7 @@ class Means:
     quiet_for: timedelta
     """How long a resolved ticket stays open to replies."""
     storage: ObjectStore
+    sweep_age: timedelta = SWEEP_AGE
     mails: Mails = field(default_factory=Mails)
 
 
@@ -82,7 +83,7 @@ def effect_table(means: Means) -> dict[str, Effect]:
         WATCH_ESCALATIONS: lambda _: do_together(WATCH_ESCALATIONS, watch),
         CLOSE_QUIET_TICKETS: lambda _: do_together(CLOSE_QUIET_TICKETS, close_quiet),
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
-        SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means.storage)),
+        SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means)),
         AGGREGATE_METRICS: lambda _: do_together(AGGREGATE_METRICS, _aggregate_metrics),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
         NOTIFY: lambda ticket_id: do_owed_effects(NOTIFY, tell, ticket_id=ticket_id),
@@ -120,8 +121,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _sweep_files(storage: ObjectStore, claim: Claim) -> None:
-    sweep_files(claim, store=storage, clock=_now)
+def _sweep_files(means: Means, claim: Claim) -> None:
+    sweep_files(claim, store=means.storage, clock=_now, age=means.sweep_age)
 
 
 def _keep_house(claim: Claim) -> None:

@@ -28,7 +28,7 @@ from sav.operations.ticket_change import change_ticket
 from sav.storage.object_store import ObjectStore
 
 SWEEP_AGE = timedelta(hours=1)
-"""What is younger may be an upload that is going on: none may take a quarter of this."""
+"""What is younger may be an upload that is going on."""
 ROWS_A_BATCH = 500
 MOST_ORPHANS = 1000
 """How many objects without a file, and how many files without an object, a crash can explain at most."""
@@ -70,10 +70,12 @@ class _Sweep:
             raise LeaseLost
 
 
-def sweep_files(claim: Claim, *, store: ObjectStore, clock: Callable[[], datetime]) -> None:
+def sweep_files(
+    claim: Claim, *, store: ObjectStore, clock: Callable[[], datetime], age: timedelta = SWEEP_AGE
+) -> None:
     """Makes rows and objects agree; raises `StorageUnavailable`, and may be done again from the beginning."""
     now = clock()
-    before, sweep = now - SWEEP_AGE, _Sweep(claim, store, clock)
+    before, sweep = now - age, _Sweep(claim, store, clock)
     store.remove_leftovers(older_than=before)
     _remove_unfinished(sweep, before=before)
     seen, orphans = _compare_objects(sweep, before=before)

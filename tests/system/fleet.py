@@ -128,6 +128,9 @@ class Fleet:
     def is_running(self, name: ProcessName) -> bool:
         return name in self._running and self._running[name].running
 
+    def pid(self, name: ProcessName) -> int:
+        return self._running[name].pid
+
     def wait_until_healthy(self) -> None:
         with httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_SECONDS) as client:
             wait_until(
@@ -140,6 +143,11 @@ class Fleet:
     def close(self) -> None:
         for name in list(self._running):
             self.kill9(name)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a command of an operator beside the processes."""
+        return dict(self._environment)
 
     @property
     def url(self) -> str:
