@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sav.actors.effects import Means, effect_table
+from sav.actors.owed_effects import do_owed_effects
 from sav.domain.effects import HOUSEKEEPING, REMOVE_OBJECTS, SWEEP_FILES
 from sav.models.tables import Attachment, DueEffect, Event
 from sav.operations import sweep_files as sweeping
-from sav.operations.assign_open_tickets import AssignmentRules
 from sav.operations.effect_claims import claim_effects
+from sav.operations.housekeeping import keep_house
 from sav.operations.record_tick import order_tick
 from sav.operations.sweep_files import LeaseLost, sweep_files
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import ObjectStore, StorageUnavailable, StoredObject
-from tests.actors.owed import Listener
 from tests.factories.attachments import make_attachment
 from tests.factories.messages import make_message
 from tests.factories.tickets import make_ticket
@@ -176,10 +175,8 @@ def test_housekeeping_owes_it(tmp_path: Path) -> None:
     put(store, f"tickets/1/{4711}/young.txt")
     make_attachment(make_ticket(), at=OLD)
     order_tick(effect=HOUSEKEEPING, now=NOW)
-    means = Means(publish=Listener(), number_prefix="TICKET", assignment=AssignmentRules(), storage=store)
-    table = effect_table(means)
-    table[HOUSEKEEPING](0)
+    do_owed_effects(HOUSEKEEPING, lambda claim: keep_house(claim, now=NOW))
     assert [owed.effect for owed in DueEffect.select()] == [SWEEP_FILES]
-    table[SWEEP_FILES](0)
+    do_owed_effects(SWEEP_FILES, lambda claim: sweep_files(claim, store=store, clock=lambda: NOW))
     assert DueEffect.select().where(DueEffect.effect.in_([SWEEP_FILES, REMOVE_OBJECTS])).count() == 0
     assert Attachment.select().count() == 0
