@@ -235,10 +235,12 @@ def test_the_queue_is_walked_by_its_index_alone() -> None:
         "EXPLAIN SELECT id FROM support_tickets FORCE INDEX (assignment_queue) WHERE status = 'open' AND "
         "deleted_at IS NULL AND priority_rank = 2 AND category IN ('delivery') ORDER BY id LIMIT 1"
     )
-    plan = dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
-    assert plan["key"] == "assignment_queue"
-    assert "filesort" not in plan["Extra"]
-    assert "Using index" in plan["Extra"]
+    # MySQL 9 draws a tree where the others have columns.
+    plan = str(cursor.fetchall())
+    assert "assignment_queue" in plan
+    assert "filesort" not in plan
+    assert "Sort:" not in plan
+    assert "Using index" in plan or "Covering index" in plan
 
 
 # --- Many hands ---------------------------------------------------------------------------------------
