@@ -89,11 +89,11 @@ Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_distinct)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_small_metadata)]
 UserId = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
 Name = Annotated[str, _text(max_length=255), OneLine]
+# No control characters: some of them are white space to one regular expression and not to another.
+_WORD = r"[^@\s\x00-\x1f\x7f-\x9f]+"
 Email = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, max_length=255, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$"
-    ),
+    StringConstraints(strip_whitespace=True, max_length=255, pattern=rf"^{_WORD}@{_WORD}\.{_WORD}$"),
 ]
 
 
