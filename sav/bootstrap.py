@@ -41,6 +41,7 @@ from sav.settings import InvalidSettings, Settings, load_settings
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import ObjectStore
 from sav.storage.s3 import S3Store
+from sav.storage.virus_scanner import Clamd, NoScanner, VirusScanner
 from sav.telemetry.exposition import MetricsPort
 from sav.telemetry.logs import configure_logs
 from sav.telemetry.tracing import TracingEnd, start_tracing
@@ -166,6 +167,7 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
             sweep_age=timedelta(hours=settings.FILE_SWEEP_AGE_HOURS),
             mails=Mails(rules=mail_rules(settings), office=_post_office(settings)),
             quiet_for=timedelta(days=settings.AUTO_CLOSE_RESOLVED_DAYS),
+            scanner=virus_scanner(settings),
         )
     )
 
@@ -228,6 +230,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             agent_default_capacity=settings.AGENT_DEFAULT_CAPACITY,
             storage=object_store(settings),
             uploads=UploadRoom(maximum_file_bytes=settings.maximum_file_bytes),
+            arrival="quarantined" if settings.CLAMAV_HOST else "available",
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
             public_door=PublicDoor(_public_limits(settings)),
             queue_depths=None if settings.SAV_BROKER == "embedded" else QueueDepths(settings),
@@ -258,6 +261,13 @@ def _public_limits(settings: Settings) -> PublicLimits:
         files_per_hour=settings.PUBLIC_FILES_PER_HOUR,
         trusted_proxies=settings.SAV_TRUSTED_PROXIES,
     )
+
+
+def virus_scanner(settings: Settings) -> VirusScanner:
+    """Who passes files."""
+    if settings.CLAMAV_HOST is None:
+        return NoScanner()
+    return Clamd(host=settings.CLAMAV_HOST, port=settings.CLAMAV_PORT)
 
 
 def _verifier(settings: Settings) -> TokenVerifier:

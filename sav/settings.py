@@ -134,6 +134,17 @@ class Settings(BaseSettings):
         "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
     )
 
+    CLAMAV_HOST: Text | None = Field(
+        None,
+        description="The virus scanner (clamd, on TCP). With it, nobody can download a file before the "
+        "scanner has passed it; without it, files are served at once, unscanned. Set it for the workers too.",
+    )
+    CLAMAV_PORT: Port = Field(
+        3310,
+        description="The virus scanner's port. Its `StreamMaxLength` and `MaxFileSize` must not be below "
+        "`MAX_ATTACHMENT_SIZE_MB`.",
+    )
+
     RABBITMQ_HOST: Text = Field(
         "rabbitmq",
         description="The message broker; of a cluster, its nodes separated by commas, with ports where they "

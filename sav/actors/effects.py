@@ -21,6 +21,7 @@ from sav.domain.effects import (
     NOTIFY,
     PUBLISH_EVENT,
     REMOVE_OBJECTS,
+    SCAN_ATTACHMENT,
     SEND_MAIL,
     SURVEYS,
     SWEEP_FILES,
@@ -35,8 +36,10 @@ from sav.operations.escalate_ticket import EscalationRules, escalate_ticket, owe
 from sav.operations.housekeeping import keep_house
 from sav.operations.notify import make_up_for_surveys, notify
 from sav.operations.remove_objects import remove_objects
+from sav.operations.scan_attachment import scan_attachment
 from sav.operations.sweep_files import SWEEP_AGE, sweep_files
 from sav.storage.object_store import ObjectStore
+from sav.storage.virus_scanner import NoScanner, VirusScanner
 
 Effect = Callable[[int], None]
 """Does what a ticket owes (0: what the desk owes as a whole), once, however often it is called."""
@@ -58,6 +61,7 @@ class Means:
     storage: ObjectStore
     sweep_age: timedelta = SWEEP_AGE
     mails: Mails = field(default_factory=Mails)
+    scanner: VirusScanner = field(default_factory=NoScanner)
 
 
 def effect_table(means: Means) -> dict[str, Effect]:
@@ -85,6 +89,13 @@ def effect_table(means: Means) -> dict[str, Effect]:
         REMOVE_OBJECTS: lambda ticket_id: do_owed_effects(REMOVE_OBJECTS, remove, ticket_id=ticket_id),
         SWEEP_FILES: lambda _: do_owed_effects(SWEEP_FILES, partial(_sweep_files, means)),
         AGGREGATE_METRICS: lambda _: do_together(AGGREGATE_METRICS, _aggregate_metrics),
+        SCAN_ATTACHMENT: lambda ticket_id: do_owed_effects(
+            # A scan may take most of a lease.
+            SCAN_ATTACHMENT,
+            partial(_scan, means),
+            ticket_id=ticket_id,
+            at_a_time=1,
+        ),
         HOUSEKEEPING: lambda _: do_owed_effects(HOUSEKEEPING, _keep_house),
         NOTIFY: lambda ticket_id: do_owed_effects(NOTIFY, tell, ticket_id=ticket_id),
         SEND_MAIL: lambda _: send_due_mails(means.mails),
@@ -123,6 +134,10 @@ def _now() -> datetime:
 
 def _sweep_files(means: Means, claim: Claim) -> None:
     sweep_files(claim, store=means.storage, clock=_now, age=means.sweep_age)
+
+
+def _scan(means: Means, claim: Claim) -> None:
+    scan_attachment(claim, scanner=means.scanner, store=means.storage, now=_now())
 
 
 def _keep_house(claim: Claim) -> None:

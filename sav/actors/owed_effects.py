@@ -24,14 +24,20 @@ ROUNDS_A_CALL = 20
 log = structlog.get_logger(__name__)
 
 
-def do_owed_effects(effect: str, do: Callable[[Claim], None], *, ticket_id: int = DESK) -> None:
+def do_owed_effects(
+    effect: str,
+    do: Callable[[Claim], None],
+    *,
+    ticket_id: int = DESK,
+    at_a_time: int = EFFECTS_A_CLAIM,
+) -> None:
     """Does everything of this kind that the ticket (or the desk) owes and that nobody else is doing.
 
     `do` must end with `finish_effect`, in the transaction of what it does.
     """
     owner = str(uuid4())
     while claims := claim_effects(
-        effect=effect, ticket_id=ticket_id, owner=owner, now=datetime.now(UTC), limit=EFFECTS_A_CLAIM
+        effect=effect, ticket_id=ticket_id, owner=owner, now=datetime.now(UTC), limit=at_a_time
     ):
         for claim in claims:
             # Each on behalf of the request that caused it; what `do` binds for itself ends with it too.

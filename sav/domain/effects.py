@@ -20,6 +20,8 @@ CLOSE_QUIET_TICKETS = "close_quiet_tickets"
 """Owed by the desk: tickets that were resolved long ago, and are quiet since, are closed."""
 AGGREGATE_METRICS = "aggregate_metrics"
 """Owed by the desk: tickets that have changed are counted into the numbers that statistics are read from."""
+SCAN_ATTACHMENT = "scan_attachment"
+"""Owed by a ticket: a file in quarantine is shown to the virus scanner."""
 HOUSEKEEPING = "housekeeping"
 """Owed by the desk: what has served its time is removed."""
 NOTIFY = "notify"
@@ -69,6 +71,8 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     CLOSE_QUIET_TICKETS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     # The next hour owes it anew, and statistics are exact meanwhile, only slower.
     AGGREGATE_METRICS: RetryPolicy(tries=None, first=timedelta(seconds=10), longest=timedelta(minutes=10)),
+    # The scanner comes back too; a file that it has not passed is never served, however long that takes.
+    SCAN_ATTACHMENT: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=1)),
     HOUSEKEEPING: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     NOTIFY: RetryPolicy(tries=12, first=timedelta(seconds=2), longest=timedelta(minutes=30)),
     # About four days, as mail servers do. A mail server that is away costs few tries: it is left alone.

@@ -207,6 +207,31 @@ class AttachmentDeleted(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentQuarantined(Fact):
+    """A file that was attached waits for the virus scanner, and cannot be downloaded before."""
+
+    name: ClassVar[str] = "ticket.attachment.quarantined"
+    attachment_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentPassed(Fact):
+    """The virus scanner found nothing in a file."""
+
+    name: ClassVar[str] = "ticket.attachment.passed"
+    attachment_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentRefused(Fact):
+    """The virus scanner found a virus in a file; nobody sees it any more, and its object will be removed."""
+
+    name: ClassVar[str] = "ticket.attachment.refused"
+    attachment_id: int
+    virus: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentLost(Fact):
     """A file's object is gone from the store, and so its row was removed too."""
 
@@ -232,6 +257,9 @@ INTERNAL: tuple[type[Fact], ...] = (
     MessageEdited,
     MessageDeleted,
     AttachmentAdded,
+    AttachmentQuarantined,
+    AttachmentPassed,
+    AttachmentRefused,
     AttachmentDeleted,
     AttachmentLost,
 )

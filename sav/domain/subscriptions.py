@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sav.domain import events
-from sav.domain.effects import ASSIGN_TICKETS, ESCALATE_TICKET, NOTIFY, PUBLISH_EVENT, REMOVE_OBJECTS
+from sav.domain.effects import (
+    ASSIGN_TICKETS,
+    ESCALATE_TICKET,
+    NOTIFY,
+    PUBLISH_EVENT,
+    REMOVE_OBJECTS,
+    SCAN_ATTACHMENT,
+)
 from sav.domain.ticket_lifecycle import SETTLED, WORKED_ON
 
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
@@ -23,6 +30,9 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.MessageEdited.name: (),
     events.MessageDeleted.name: (),
     events.AttachmentAdded.name: (),
+    events.AttachmentQuarantined.name: (SCAN_ATTACHMENT,),
+    events.AttachmentPassed.name: (),
+    events.AttachmentRefused.name: (REMOVE_OBJECTS,),
     events.AttachmentDeleted.name: (REMOVE_OBJECTS,),
     events.AttachmentLost.name: (),
 }

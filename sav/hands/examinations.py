@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from sav.actors.broker_examination import BrokerExamination, Place
 from sav.actors.broker_trouble import BrokerTrouble
-from sav.bootstrap import object_store
+from sav.bootstrap import object_store, virus_scanner
 from sav.hands.commands import printable
 from sav.hands.findings import Examination, Finding, failed, ok, warning
 from sav.http.signing_keys import InvalidKeySet, SharedSecret, download, parse_key_set
@@ -30,6 +30,7 @@ from sav.queries.pipeline_health import pipeline_health
 from sav.settings import Settings
 from sav.storage.object_store import StorageUnavailable
 from sav.storage.s3 import S3Store
+from sav.storage.virus_scanner import Clamd, ScannerUnavailable
 
 KEYS_TIMEOUT_SECONDS = 3.0
 MAIL_TIMEOUT_SECONDS = 3.0
@@ -55,6 +56,7 @@ def examinations(settings: Settings) -> Mapping[str, Examination]:
         "pipeline": examine_pipeline,
         "rabbitmq": lambda: examine_broker(settings),
         "storage": lambda: examine_storage(settings),
+        "antivirus": lambda: examine_antivirus(settings),
         "authentication": lambda: examine_authentication(settings),
         "mail": lambda: examine_mail(settings),
     }
@@ -305,6 +307,35 @@ _STORAGE_ADVICE = {
     "RequestTimeTooSkewed": "Set both clocks by NTP.",
     "NoSuchBucket": "Make the bucket, or correct MINIO_BUCKET.",
 }
+
+
+def examine_antivirus(settings: Settings) -> Iterator[Finding]:
+    """Whether the scanner is there, and would pass the largest file that may be attached."""
+    scanner = virus_scanner(settings)
+    if not isinstance(scanner, Clamd):
+        yield ok("antivirus", "CLAMAV_HOST is not set: files are served at once, unscanned")
+        return
+    where, largest = f"{settings.CLAMAV_HOST}:{settings.CLAMAV_PORT}", settings.MAX_ATTACHMENT_SIZE_MB
+    advice = "Start it, or correct CLAMAV_HOST and CLAMAV_PORT: new files wait until it answers."
+    try:
+        yield ok("antivirus", f"{where}: {printable(scanner.version())}")
+    except ScannerUnavailable:
+        yield failed("antivirus", f"{where} does not answer", advice)
+        return
+    try:
+        scanner.find_virus(_zeros(settings.maximum_file_bytes))
+    except ScannerUnavailable as trouble:
+        problem = f"{where} does not scan a file of {largest:g} MB: {printable(str(trouble))}"
+        advice = "Raise its StreamMaxLength and MaxFileSize, or lower MAX_ATTACHMENT_SIZE_MB."
+        yield failed("antivirus", problem, advice)
+    else:
+        yield ok("antivirus", f"{where} scans files of {largest:g} MB")
+
+
+def _zeros(length: int) -> Iterator[bytes]:
+    block = bytes(64 * 1024)
+    for at in range(0, length, len(block)):
+        yield block[: length - at]
 
 
 def examine_authentication(settings: Settings) -> Iterator[Finding]:

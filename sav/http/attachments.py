@@ -9,7 +9,12 @@ from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.tables import Attachment
 from sav.operations.attach_files import NewFile, attach_files, require_attaching
 from sav.operations.delete_attachment import delete_attachment
-from sav.queries.attachments import list_attachments, list_message_attachments, one_attachment
+from sav.queries.attachments import (
+    list_attachments,
+    list_message_attachments,
+    one_attachment,
+    require_served,
+)
 from sav.storage.file_types import FILE_TYPES
 from sav.storage.object_store import LINK_LIFETIME
 
@@ -104,6 +109,7 @@ def attach_received(
             ],
             message_id=received.message_id,
             store=desk.storage,
+            arrival=desk.arrival,
             first_answer=call.first_answer(created, content=received.fingerprint),
         )
 
@@ -137,7 +143,10 @@ class OneAttachment(Resource):
     def on_get(self, call: Call) -> Reply:
         attachment = one_attachment(caller=call.caller, **call.ids)
         document = documents.attachment_document(attachment, call.caller)
-        return Reply(document={**document, "file_url": _link(self.desk, call, attachment)})
+        is_served = attachment.state == "available"
+        return Reply(
+            document={**document, "file_url": _link(self.desk, call, attachment) if is_served else None}
+        )
 
     @responder(
         Description(
@@ -162,6 +171,7 @@ class AttachmentDownload(Resource):
             query=payloads.DownloadQuery,
             answer=documents.DownloadDocument,
             other_answers=(302,),
+            problems=(409,),
         )
     )
     def on_get(self, call: Call) -> Reply:
@@ -169,7 +179,8 @@ class AttachmentDownload(Resource):
 
 
 def download_reply(desk: Desk, call: Call, attachment: Attachment) -> Reply:
-    """The way to a file that the caller is known to see."""
+    """The way to a file that the caller is known to see; raises `AttachmentQuarantined`."""
+    require_served(attachment)
     url = _link(desk, call, attachment)
     document = {"url": url, "expires_at": documents.rfc3339(call.now + LINK_LIFETIME)}
     if call.query.redirect:

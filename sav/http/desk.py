@@ -11,6 +11,7 @@ from sav.http.contact_door import ContactDoor
 from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicDoor
 from sav.http.roster_door import RosterDoor
+from sav.operations.attach_files import ArrivalState
 from sav.operations.open_ticket import DeskRules
 from sav.storage.object_store import ObjectStore
 from sav.telemetry.parts import Sample
@@ -37,6 +38,8 @@ class Desk:
     agent_default_capacity: int
     storage: ObjectStore
     uploads: UploadRoom
+    arrival: ArrivalState
+    """What a new file is: there to be downloaded, or in quarantine until it is scanned."""
     broker: Checkable
     public_door: PublicDoor
     queue_depths: Callable[[], list[Sample]] | None = None

@@ -6,7 +6,7 @@ the OpenAPI document, and a test holds each real answer against them.
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -94,7 +94,10 @@ class MessageDocument(Answer):
 
 
 class AttachmentDocument(Answer):
-    """A file's metadata; its bytes are behind its download."""
+    """A file's metadata; its bytes are behind its download.
+
+    A file in quarantine waits for the virus scanner and cannot be downloaded yet.
+    """
 
     id: int
     ticket_id: int
@@ -104,13 +107,17 @@ class AttachmentDocument(Answer):
     file_type: str
     file_size: int
     mime_type: str
+    state: Literal["available", "quarantined"]
     created_at: AwareDatetime
 
 
 class LinkedAttachmentDocument(AttachmentDocument):
-    """A file's metadata, and a link to its bytes that is good for an hour for whoever holds it."""
+    """A file's metadata, and a link to its bytes that is good for an hour for whoever holds it.
 
-    file_url: str
+    There is none while it is in quarantine.
+    """
+
+    file_url: str | None
 
 
 class AttachmentsDocument(Answer):
@@ -394,6 +401,7 @@ def attachment_document(attachment: Attachment, caller: Caller) -> Document:
         "file_type": attachment.file_type,
         "file_size": attachment.file_size,
         "mime_type": attachment.mime_type,
+        "state": attachment.state,
         "created_at": rfc3339(attachment.created_at),
     }
 

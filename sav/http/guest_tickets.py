@@ -152,6 +152,7 @@ class GuestAttachmentDownload(Resource):
             query=payloads.DownloadQuery,
             answer=documents.DownloadDocument,
             other_answers=(302,),
+            problems=(409,),
         )
     )
     def on_get(self, call: Call) -> Reply:

@@ -7,9 +7,12 @@ import peewee
 from sav.models.message_sight import visible_messages
 from sav.models.tables import Attachment, Message
 
+VISIBLE_STATES = ("available", "quarantined")
+"""One in quarantine is seen, but cannot be downloaded yet."""
+
 
 def visible_attachments(ticket_id: int, *, internal: bool) -> peewee.ModelSelect[Attachment]:
-    """The files of a ticket that are complete and were not deleted.
+    """The files of a ticket that are complete and were neither deleted nor refused.
 
     A file that hangs on a message is there for whoever may see the message; one that hangs on an internal
     note only when `internal`.
@@ -17,6 +20,6 @@ def visible_attachments(ticket_id: int, *, internal: bool) -> peewee.ModelSelect
     shown = visible_messages(ticket_id, internal=internal).select(Message.id)
     return Attachment.select().where(
         Attachment.ticket_id == ticket_id,
-        Attachment.state == "available",
+        Attachment.state.in_(VISIBLE_STATES),
         Attachment.message_id.is_null() | Attachment.message_id.in_(shown),
     )

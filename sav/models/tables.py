@@ -120,7 +120,8 @@ class MessageReceipt(Row):
 class Attachment(Row):
     """A file of a ticket; `file_path` is its key in the object store.
 
-    `pending` until its object is complete, `available` from then on, `deleted` until its object is gone.
+    `pending` until its object is complete; then `available`, with a virus scanner first `quarantined`;
+    `deleted`, also when the scanner has refused it, until its object is gone.
     """
 
     id = peewee.BigAutoField()

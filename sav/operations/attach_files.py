@@ -13,7 +13,7 @@ import structlog
 
 from sav.domain.caller import Caller
 from sav.domain.errors import FieldError, Invalid, NotFound
-from sav.domain.events import AttachmentAdded
+from sav.domain.events import AttachmentAdded, AttachmentQuarantined
 from sav.domain.file_names import object_key, shown_name
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import owns, require
@@ -68,12 +68,12 @@ def attach_files(
     store: ObjectStore,
     message_id: int | None = None,
     first_answer: FirstAnswer[Sequence[Attachment]] | None = None,
-    arrival: ArrivalState = "available",
+    arrival: ArrivalState,
 ) -> Sequence[Attachment]:
     """Stores files, of the ticket itself or of one of its messages; all of them, or none.
 
     Raises `FileTypeNotAllowed` with every file that is none of the allowed kinds, and `StorageUnavailable`.
-    A file that arrives as `quarantined` is not visible yet.
+    A file that arrives as `quarantined` cannot be downloaded until the virus scanner has passed it.
     """
     kinds = _recognised(files)
     rows = _announce(
@@ -171,6 +171,8 @@ def _complete(
             row.state = arrival
             change.note("file_name", before=None, after=row.file_name)
             change.record(AttachmentAdded(attachment_id=row.id, message_id=message_id))
+            if arrival == "quarantined":
+                change.record(AttachmentQuarantined(attachment_id=row.id))
         if first_answer:
             first_answer.keep(rows)
 

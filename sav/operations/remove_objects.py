@@ -25,15 +25,20 @@ def abandon_attachments(*, ids: Sequence[int], ticket_id: int, now: datetime) ->
         pending = Attachment.id.in_(list(ids)) & (Attachment.state == "pending")
         if not Attachment.update(state="deleted", updated_at=now).where(pending).execute():
             return
-        # No fact owes it. A negative number stands beside the places of all facts.
-        DueEffect.insert(
-            effect=REMOVE_OBJECTS,
-            ticket_id=ticket_id,
-            sequence=-min(ids),
-            due_at=now + RELAY_GRACE,
-            created_at=now,
-        ).execute()
-        database.after_commit(lambda: hints.give({hints.Hint(REMOVE_OBJECTS, ticket_id)}))
+        owe_removal(ticket_id=ticket_id, attachment_id=min(ids), now=now)
+
+
+def owe_removal(*, ticket_id: int, attachment_id: int, now: datetime) -> None:
+    """Owes the removal of a ticket's deleted files, in the caller's transaction, where no fact does."""
+    DueEffect.insert(
+        effect=REMOVE_OBJECTS,
+        ticket_id=ticket_id,
+        # A negative number stands beside the places of all facts.
+        sequence=-attachment_id,
+        due_at=now + RELAY_GRACE,
+        created_at=now,
+    ).execute()
+    database.after_commit(lambda: hints.give({hints.Hint(REMOVE_OBJECTS, ticket_id)}))
 
 
 def remove_objects(claim: Claim, *, store: ObjectStore) -> None:

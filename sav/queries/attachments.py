@@ -1,13 +1,19 @@
 """A ticket's files, as far as the caller may see them."""
 
 from sav.domain.caller import Caller
-from sav.domain.errors import NotFound
+from sav.domain.errors import Conflict, NotFound
 from sav.domain.permissions import sees_internal
 from sav.models.attachment_sight import visible_attachments
 from sav.models.tables import Attachment
 from sav.queries.conversation import one_message
 from sav.queries.pages import Page, PageRequest, page_by_key
 from sav.queries.ticket_detail import visible_ticket
+
+
+class AttachmentQuarantined(Conflict):
+    """This file waits for the virus scanner; try again shortly."""
+
+    code = "attachment_quarantined"
 
 
 def list_attachments(*, caller: Caller, ticket_id: int, page: PageRequest) -> Page[Attachment]:
@@ -34,3 +40,9 @@ def one_attachment(*, caller: Caller, ticket_id: int, attachment_id: int) -> Att
     if attachment is None:
         raise NotFound
     return attachment
+
+
+def require_served(attachment: Attachment) -> None:
+    """Raises `AttachmentQuarantined` when nobody may have the file's bytes yet."""
+    if attachment.state == "quarantined":
+        raise AttachmentQuarantined

@@ -82,6 +82,13 @@ class DiskStore:
             # Without it, a crash of the machine may forget the name of a file that is there.
             _make_durable(path.parent, up_to=self._objects)
 
+    @contextmanager
+    def open(self, key: str) -> Iterator[Iterator[bytes]]:
+        with _said(self._directory):
+            file = self._path(key).open("rb")
+        with file:
+            yield self._blocks(file)
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         with _said(self._directory):
@@ -139,6 +146,11 @@ class DiskStore:
                 return open(self._path(key), "rb")
             except FileNotFoundError:
                 raise NoSuchObject from None
+
+    def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        with _said(self._directory):
+            while block := file.read(COPY_BYTES):
+                yield block
 
     def _signature(self, key: str, file_name: str, mime_type: str, expires: str) -> str:
         # As JSON, so that no two links have the same text to sign.

@@ -6,6 +6,7 @@ of ours is given the type of plain text.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
@@ -37,6 +38,9 @@ class ObjectStore(Protocol):
 
     def put(self, key: str, file: BinaryIO, *, length: int, mime_type: str) -> None:
         """Stores the next `length` bytes of a file, whole or not at all; never holds them in memory."""
+
+    def open(self, key: str) -> AbstractContextManager[Iterator[bytes]]:
+        """An object's bytes, a block at a time; one that is not there is `StorageUnavailable` too."""
 
     def delete(self, key: str) -> None:
         """Removes an object; one that is not there is removed already."""

@@ -23,6 +23,7 @@ from sav.storage.object_store import (
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
 """How long the store may be silent in the middle of an answer."""
+READ_BYTES = 64 * 1024
 UPLOAD_TIMEOUT_SECONDS = 15
 """How long the store may be silent after it got a file: it answers once that is on its disks."""
 RETRIES = 1
@@ -107,6 +108,16 @@ class S3Store:
         if answer.status != 200:
             raise StorageUnavailable(f"the store answered {answer.status} to an upload")
 
+    @contextmanager
+    def open(self, key: str) -> Iterator[Iterator[bytes]]:
+        with _said():
+            answer = self._client.get_object(self._bucket, key)
+        try:
+            yield _blocks(answer)
+        finally:
+            # Not given back to the pool: what was not read to its end would be in the next one's way.
+            answer.close()
+
     def delete(self, key: str) -> None:
         with _said():
             self._client.remove_object(self._bucket, key)
@@ -145,6 +156,11 @@ class S3Store:
                 "response-content-type": served_type(mime_type),
             },
         )
+
+
+def _blocks(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    with _said():
+        yield from answer.stream(READ_BYTES)
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def test_a_file_is_attached(api: Api, files: str, shelf: Shelf) -> None:
         "file_type": "png",
         "file_size": len(PNG),
         "mime_type": "image/png",
+        "state": "available",
         "created_at": "2026-03-29T10:30:00.000000Z",
     }
     assert answer.headers["Location"] == f"{files}/{document['id']}"

@@ -18,6 +18,7 @@ from sav.domain.rate_limits import RateLimit
 from sav.http import documents, payloads
 from sav.http.app import routes
 from sav.models.database import DatabaseUnavailable
+from sav.models.tables import Attachment
 from tests.factories.forms import PNG, TEXT, form, text_of
 from tests.plugins.desk import MAXIMUM_FILE_BYTES, Api
 
@@ -345,6 +346,9 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
         send(caller, f"GET {file}")
         send(caller, f"GET {file}/download")
         send(caller, f"GET {file}/download", query_string="redirect=false")
+    Attachment.update(state="quarantined").execute()
+    send(customer, f"GET {file}")
+    send(customer, f"GET {file}/download")
     send(agent, f"DELETE {file}")
     one = f"{ticket}/messages/{message}"
     for caller in (customer, agent, stranger):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,6 +124,10 @@ class Shelf(Answers, DiskStore):
         self._require()
         super().put(key, file, length=length, mime_type=mime_type)
 
+    def open(self, key: str) -> AbstractContextManager[Iterator[bytes]]:
+        self._require()
+        return super().open(key)
+
     def delete(self, key: str) -> None:
         self._require()
         super().delete(key)
@@ -225,6 +229,7 @@ def api(empty_database: dict[str, str], clock: Clock, tmp_path: Path) -> Api:
         agent_default_capacity=20,
         storage=Shelf(tmp_path),
         uploads=UploadRoom(maximum_file_bytes=MAXIMUM_FILE_BYTES),
+        arrival="available",
         broker=Answers(),
         public_door=PublicDoor(UNLIMITED),
     )

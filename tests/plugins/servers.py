@@ -18,7 +18,9 @@ import pytest
 
 from tests.servers import belongings
 from tests.servers.addresses import Address
+from tests.servers.clamd import PrivateClamd, installed_clamd
 from tests.servers.find import NotThere, WrongURL, at_default_port, at_environment
+from tests.servers.install import CannotInstall
 from tests.servers.kinds import BROKER, DATABASE, S3, ServerKind
 from tests.servers.login import LOGIN_TIMEOUT_SECONDS, REGION
 
@@ -144,9 +146,27 @@ def bucket_settings(fresh_bucket: FreshBucket) -> Settings:
     return fresh_bucket()
 
 
+@pytest.fixture(scope="module")
+def clamd(run_id: str) -> Iterator[PrivateClamd]:
+    """A running virus scanner that knows one virus; a test that stops it starts it again."""
+    with _short_directory(run_id) as directory:
+        try:
+            server = installed_clamd(directory / "clamd")
+        except CannotInstall as reason:
+            pytest.fail(f"no clamd, and it could not be installed: {reason}", pytrace=False)
+        with server:
+            yield server
+
+
 @pytest.fixture
 def server_directory(run_id: str) -> Iterator[Path]:
     """A short directory that other accounts may pass through: the private servers run under such."""
+    with _short_directory(run_id) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def _short_directory(run_id: str) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix=belongings.prefix(run_id)))
     directory.chmod(0o711)
     yield directory

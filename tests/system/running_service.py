@@ -48,7 +48,7 @@ class RunningCommand(ServerProcess):
 
 
 class UpService(RunningCommand):
-    """`sav up` on a data directory, with what its welcome says."""
+    """`sav up` on a data directory, with further `variables`, and with what its welcome says."""
 
     def __init__(self, data: Path, *, port: int, log: Path, **variables: str) -> None:
         self.data = data

@@ -23,6 +23,7 @@ from tests.actors.conftest import eventually, parameters
 from tests.actors.hands.conftest import CommandLine, DeadQueue, failed_event
 from tests.actors.owed import new_ticket
 from tests.plugins.servers import FreshBucket
+from tests.servers.clamd import PrivateClamd
 
 SECRET = "a secret of the tests, long enough for HS256"
 
@@ -113,6 +114,7 @@ def _consumers(connection: pika.BlockingConnection, queue: str) -> int:
         ({"MINIO_BUCKET": "no-such-bucket"}, "storage", "MINIO_BUCKET"),
         ({"JWT_SECRET": "", "JWT_JWKS_URL": "http://127.0.0.1:1/keys"}, "authentication", "does not answer"),
         ({"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1"}, "mail", "SMTP_PORT"),
+        ({"CLAMAV_HOST": "127.0.0.1", "CLAMAV_PORT": "1"}, "antivirus", "CLAMAV_PORT"),
     ],
     ids=str,
 )
@@ -283,3 +285,12 @@ def test_a_broker_that_accepts_and_says_nothing_is_named(doctor: Doctor) -> None
         findings = doctor(RABBITMQ_HOST="127.0.0.1", RABBITMQ_PORT=str(silent.getsockname()[1]))
     assert doctor.exit_code == 1
     assert "it does not answer" in about(findings, "rabbitmq", "failed")
+
+
+def test_the_virus_scanner_must_take_the_largest_file(doctor: Doctor, clamd: PrivateClamd) -> None:
+    where = {"CLAMAV_HOST": "127.0.0.1", "CLAMAV_PORT": str(clamd.port)}
+    findings = doctor(**where, MAX_ATTACHMENT_SIZE_MB="0.5")
+    assert "ClamAV" in about(findings, "antivirus", "ok")
+    assert "scans files of 0.5 MB" in about(findings, "antivirus", "ok")
+    assert "StreamMaxLength" in about(doctor(**where), "antivirus", "failed")
+    assert "unscanned" in about(doctor(), "antivirus", "ok")
