@@ -92,6 +92,9 @@ def misbehaving(answer: Callable[[socket.socket], None]) -> Iterator[Clamd]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
+        def handle_error(self, request: object, client_address: object) -> None:
+            """The client has hung up, as it should."""
+
     with Server((LOOPBACK, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield Clamd(host=LOOPBACK, port=server.server_address[1], scan_timeout_seconds=0.5)
