@@ -24,6 +24,7 @@ from sav.models.database import (
 )
 from sav.operations.idempotency import AlreadyAnswered
 from sav.queries.pages import InvalidCursor, PageTooDeep
+from sav.queries.statement_limit import SearchTooSlow
 from sav.storage.file_refusals import FileTypeNotAllowed
 from sav.storage.object_store import StorageUnavailable
 
@@ -61,6 +62,7 @@ STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (BodyTooLarge, 413),
     (UnsupportedBody, 415),
     (FileTypeNotAllowed, 415),
+    (SearchTooSlow, 503),
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),

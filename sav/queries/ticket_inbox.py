@@ -1,29 +1,36 @@
-"""Lists of tickets: what a caller may see, filtered, in an order that an index serves."""
+"""Lists of tickets: what a caller may see, filtered and searched, in an order that an index serves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from operator import and_
 from typing import Any, Literal
 
 import peewee
 
 from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
-from sav.domain.ticket_lifecycle import Priority, Source, Status
-from sav.models.tables import Ticket, TicketTag
+from sav.domain.ticket_lifecycle import STATUSES, Priority, Source, Status
+from sav.models.database import is_sqlite
+from sav.models.tables import Ticket
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
-from sav.queries.ticket_search import matches
+from sav.queries.statement_limit import limited_rows
+from sav.queries.ticket_roads import Branch, Sight, SortColumn, road
+from sav.queries.ticket_search import Search
 
 Order = Literal["-created_at", "created_at", "-updated_at", "updated_at", "-priority"]
 
-_SORT_FIELDS: dict[Order, tuple[peewee.Field, type]] = {
-    "-created_at": (Ticket.created_at, datetime),
-    "created_at": (Ticket.created_at, datetime),
-    "-updated_at": (Ticket.updated_at, datetime),
-    "updated_at": (Ticket.updated_at, datetime),
-    "-priority": (Ticket.priority_rank, int),
+SAMPLE = 400
+"""A search first looks at so many tickets in the order of the list: a common word fills the page."""
+RARE = 8
+"""A word that is in no more of these is left to the full-text index."""
+
+_SORT_COLUMNS: dict[Order, tuple[SortColumn, type]] = {
+    "-created_at": ("created_at", datetime),
+    "created_at": ("created_at", datetime),
+    "-updated_at": ("updated_at", datetime),
+    "updated_at": ("updated_at", datetime),
+    "-priority": ("priority_rank", int),
 }
 
 
@@ -45,108 +52,173 @@ class TicketFilter:
 
 
 def list_tickets(*, caller: Caller, wanted: TicketFilter, order: Order, page: PageRequest) -> Page[Ticket]:
-    """One page of the tickets in the caller's sight; raises `InvalidCursor`."""
-    conditions = [Ticket.deleted_at.is_null(), *_conditions(wanted)]
-    # An agent sees two sets of tickets that do not overlap. Each is read by its own index, because
-    # OR over both would be read by none.
-    sights = [reduce(and_, [sight, *conditions]) for sight in _sights(caller)]
-    rows = list(_rows(sights, order, page))
-    total = sum(Ticket.select().where(sight).count() for sight in sights) if page.include_total else None
+    """One page of the tickets in the caller's sight; raises `InvalidCursor`, `SearchTooSlow`."""
+    shelf = _Shelf(order, page)
+    sights = [sight for sight in _sights(caller, wanted) if not sight.is_empty]
+    search = Search(wanted.text) if wanted.text else None
+    rows = shelf.found(sights, search) if search else shelf.listed(sights)
+    total = sum(_count(sight, search) for sight in sights) if page.include_total else None
     more, rows = len(rows) > page.per_page, rows[: page.per_page]
-    return Page(rows, page.per_page, _cursor_behind(rows[-1], order) if more else None, total)
+    return Page(rows, page.per_page, shelf.cursor_behind(rows[-1]) if more else None, total)
 
 
-def _sights(caller: Caller) -> list[Any]:
+def _sights(caller: Caller, wanted: TicketFilter) -> list[Sight]:
+    everything = _wanted_sight(wanted)
     match caller.role:
         case "admin" | "system":
-            return [Ticket.id > 0]
+            return [everything]
         case "agent":
-            return [
-                Ticket.status == "open",
-                (Ticket.assigned_to == caller.user_id) & (Ticket.status != "open"),
-            ]
+            # Two sets that do not overlap. Each is read by its own index, because OR over both
+            # would be read by none.
+            settled = [status for status in STATUSES if status != "open"]
+            own = everything.narrowed("assigned_to", [caller.user_id])
+            own = own.narrowed("status", settled) if wanted.status else own.without_status("open")
+            return [everything.narrowed("status", ["open"]), own]
         case "customer":
-            return [Ticket.user_id == caller.user_id]
+            return [everything.narrowed("user_id", [caller.user_id])]
         case "guest":
             # A guest knows one ticket by its number, and finds no others.
             raise Forbidden
 
 
-def _conditions(wanted: TicketFilter) -> list[Any]:
-    conditions: list[Any] = [
-        field.in_(list(values))
-        for field, values in (
-            (Ticket.status, wanted.status),
-            (Ticket.priority, wanted.priority),
-            (Ticket.category, wanted.category),
-            (Ticket.source, wanted.source),
+def _wanted_sight(wanted: TicketFilter) -> Sight:
+    equal: dict[str, tuple[Any, ...]] = {
+        column: tuple(dict.fromkeys(values))
+        for column, values in (
+            ("status", wanted.status),
+            ("priority", wanted.priority),
+            ("category", wanted.category),
+            ("source", wanted.source),
         )
         if values
-    ]
-    if wanted.tag:
-        tagged = TicketTag.select(TicketTag.ticket_id).where(TicketTag.tag.in_(list(wanted.tag)))
-        conditions.append(Ticket.id.in_(tagged))
-    if wanted.assigned_to == "none":
-        conditions.append(Ticket.assigned_to.is_null())
-    elif wanted.assigned_to is not None:
-        conditions.append(Ticket.assigned_to == wanted.assigned_to)
+    }
+    if wanted.assigned_to is not None:
+        equal["assigned_to"] = (None if wanted.assigned_to == "none" else wanted.assigned_to,)
     if wanted.user_id is not None:
-        conditions.append(Ticket.user_id == wanted.user_id)
-    if wanted.created_from is not None:
-        conditions.append(Ticket.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        conditions.append(Ticket.created_at <= wanted.created_to)
-    if wanted.updated_from is not None:
-        conditions.append(Ticket.updated_at >= wanted.updated_from)
-    if wanted.text:
-        conditions.append(matches(wanted.text))
-    return conditions
+        equal["user_id"] = (wanted.user_id,)
+    ranges: dict[SortColumn, tuple[datetime | None, datetime | None]] = {}
+    if wanted.created_from or wanted.created_to:
+        ranges["created_at"] = (wanted.created_from, wanted.created_to)
+    if wanted.updated_from:
+        ranges["updated_at"] = (wanted.updated_from, None)
+    return Sight(equal=equal, tags=tuple(dict.fromkeys(wanted.tag)), ranges=ranges)
 
 
-def _rows(sights: Sequence[Any], order: Order, page: PageRequest) -> Any:
-    field, key_type = _SORT_FIELDS[order]
-    if page.cursor:
-        behind = _behind(field, order, decode_cursor(page.cursor, order=order, of_type=key_type))
-        sights = [sight & behind for sight in sights]
-    # One row more than asked for tells whether there is a next page.
-    reach = page.offset + page.per_page + 1
-    parts = [
-        Ticket.select(Ticket.id, field.alias("sort_key"))
-        .where(sight)
-        .order_by(*_order_by(field, order))
-        .limit(reach)
-        for sight in sights
-    ]
-    chosen = reduce(
-        lambda left, right: left.union_all(right), [_derived(part, i) for i, part in enumerate(parts)]
+class _Shelf:
+    """One order of the tickets, and the part of it that makes a page."""
+
+    def __init__(self, order: Order, page: PageRequest) -> None:
+        self._order, self._page = order, page
+        self._column, key_type = _SORT_COLUMNS[order]
+        self._field = getattr(Ticket, self._column)
+        self._descending = order.startswith("-")
+        self._behind: Any = None
+        if page.cursor:
+            self._behind = self._rows_behind(*decode_cursor(page.cursor, order=order, of_type=key_type))
+        # One row more than asked for tells whether there is a next page.
+        self._reach = page.offset + page.per_page + 1
+
+    def listed(self, sights: Sequence[Sight]) -> list[Ticket]:
+        """What is in these sights; one statement."""
+        branches = [branch for sight in sights for branch in road(sight, self._column).branches]
+        if not branches:
+            return []
+        # SQLite takes no LIMIT inside a UNION, unless it stands in a table of its own.
+        tables = [self._keys(branch).alias(f"part{number}") for number, branch in enumerate(branches)]
+        parts: list[Any] = [Ticket.select(table.c.id, table.c.sort_key).from_(table) for table in tables]
+        chosen: Any = reduce(lambda left, right: left.union_all(right), parts)
+        chosen = chosen.order_by(*self._order_by(peewee.SQL("sort_key"), peewee.SQL("id")))
+        chosen = chosen.limit(self._page.per_page + 1).offset(self._page.offset).alias("chosen")
+        # Only the chosen rows are read in full, not all that were passed over.
+        query = Ticket.select(Ticket).join(chosen, on=(Ticket.id == chosen.c.id))
+        return list(query.order_by(*self._order_by(self._field)))
+
+    def found(self, sights: Sequence[Sight], search: Search) -> list[Ticket]:
+        """What is in these sights and fits the search."""
+        keys = [key for sight in sights for key in self._found_in(sight, search)]
+        keys.sort(reverse=self._descending)
+        ids = [ticket_id for _, ticket_id in keys[self._page.offset : self._reach]]
+        if not ids:
+            return []
+        return list(Ticket.select().where(Ticket.id.in_(ids)).order_by(*self._order_by(self._field)))
+
+    def _found_in(self, sight: Sight, search: Search) -> list[tuple[Any, int]]:
+        way = road(sight, self._column, must_know=True)
+        if is_sqlite() or not search.is_readable:
+            return self._matching(sight, search, search.indexed)
+        if way.is_short or not search.indexed:
+            return self._reading(way.branches, search)
+        found: list[tuple[Any, int]] = []
+        for branch in way.branches:
+            sample = self._sample(branch, search)
+            hits = [(key, ticket_id) for key, ticket_id, *fits in sample if all(fits)]
+            hits.sort(reverse=self._descending)
+            if len(hits) < self._reach:
+                seen = [sum(row[3 + place] for row in sample) for place in range(len(search.words))]
+                rare = [w for w, times in zip(search.words, seen, strict=True) if times <= RARE]
+                rare = [word for word in rare if word in search.indexed]
+                # Words that are many each, and few together: the index would not be quicker.
+                return self._matching(sight, search, rare) if rare else self._reading(way.branches, search)
+            found += hits[: self._reach]
+        return found
+
+    def _sample(self, branch: Branch, search: Search) -> list[Any]:
+        """The sort key and the id of the branch's first rows, and what fits: the filters, and each word."""
+        words = [search.word_by_reading(word) for word in search.words]
+        columns = [test.alias(f"fits{number}") for number, test in enumerate([branch.condition, *words])]
+        # What the index does not serve is no condition here, or a rare tag would make the sample endless.
+        sample = self._keys(Branch(branch.source, branch.begins), *columns).limit(SAMPLE).alias("sample")
+        flags = [getattr(sample.c, f"fits{number}") for number in range(len(columns))]
+        any_word = reduce(lambda left, right: left | right, flags[1:])
+        return limited_rows(
+            Ticket.select(sample.c.sort_key, sample.c.id, *flags).from_(sample).where(any_word)
+        )
+
+    def _matching(self, sight: Sight, search: Search, words: Sequence[str]) -> list[tuple[Any, int]]:
+        branch = Branch(Ticket, sight.condition & search.by_index(words))
+        return [(key, ticket_id) for ticket_id, key in limited_rows(self._keys(branch))]
+
+    def _reading(self, branches: Sequence[Branch], search: Search) -> list[tuple[Any, int]]:
+        return [
+            (key, ticket_id)
+            for branch in branches
+            for ticket_id, key in limited_rows(
+                self._keys(Branch(branch.source, branch.condition & search.by_reading()))
+            )
+        ]
+
+    def _keys(self, branch: Branch, *more: Any) -> Any:
+        """The first rows of a branch that may come onto the page: id, sort key, and more."""
+        query = Ticket.select(Ticket.id, self._field.alias("sort_key"), *more).from_(branch.source)
+        conditions = [part for part in (branch.condition, self._behind) if part is not None]
+        query = query.where(*conditions) if conditions else query
+        return query.order_by(*self._order_by(self._field)).limit(self._reach)
+
+    def _order_by(self, field: Any, row_id: Any = Ticket.id) -> tuple[Any, Any]:
+        if self._descending:
+            return field.desc(), row_id.desc()
+        return field.asc(), row_id.asc()
+
+    def _rows_behind(self, key: Any, row_id: int) -> Any:
+        field = self._field
+        if self._descending:
+            return (field < key) | ((field == key) & (Ticket.id < row_id))
+        return (field > key) | ((field == key) & (Ticket.id > row_id))
+
+    def cursor_behind(self, ticket: Ticket) -> str:
+        return encode_cursor(self._order, getattr(ticket, self._column), ticket.id)
+
+
+def _count(sight: Sight, search: Search | None) -> int:
+    if search is None:
+        return int(Ticket.select().where(sight.condition).count())
+    way = road(sight, "created_at", must_know=True)
+    if way.is_short and search.is_readable and not is_sqlite():
+        branches = [Branch(branch.source, branch.condition & search.by_reading()) for branch in way.branches]
+    else:
+        branches = [Branch(Ticket, sight.condition & search.by_index())]
+    count = peewee.fn.COUNT(Ticket.id)
+    return sum(
+        limited_rows(Ticket.select(count).from_(branch.source).where(branch.condition))[0][0]
+        for branch in branches
     )
-    chosen = chosen.order_by(*_order_by(peewee.SQL("sort_key"), order, row_id=peewee.SQL("id")))
-    chosen = chosen.limit(page.per_page + 1).offset(page.offset).alias("chosen")
-    # Only the chosen rows are read in full, not all that were passed over.
-    return (
-        Ticket.select(Ticket).join(chosen, on=(Ticket.id == chosen.c.id)).order_by(*_order_by(field, order))
-    )
-
-
-def _derived(part: Any, number: int) -> Any:
-    # SQLite takes no LIMIT inside a UNION, unless it stands in a table of its own.
-    table = part.alias(f"part{number}")
-    return Ticket.select(table.c.id, table.c.sort_key).from_(table)
-
-
-def _order_by(field: Any, order: Order, *, row_id: Any = Ticket.id) -> tuple[Any, Any]:
-    if order.startswith("-"):
-        return field.desc(), row_id.desc()
-    return field.asc(), row_id.asc()
-
-
-def _behind(field: Any, order: Order, position: tuple[Any, int]) -> Any:
-    key, row_id = position
-    if order.startswith("-"):
-        return (field < key) | ((field == key) & (Ticket.id < row_id))
-    return (field > key) | ((field == key) & (Ticket.id > row_id))
-
-
-def _cursor_behind(ticket: Ticket, order: Order) -> str:
-    field, _ = _SORT_FIELDS[order]
-    return encode_cursor(order, getattr(ticket, field.name), ticket.id)

@@ -266,12 +266,13 @@ def test_a_change_is_found_at_once(api: Api) -> None:
     assert not finds("parasol")
 
 
-def test_a_search_costs_one_statement(api: Api, library: dict[int, str]) -> None:
+def test_a_search_costs_few_statements(api: Api, library: dict[int, str]) -> None:
     for text in ("écran", "TV de", "colis livraison perdu", "%", "x" * 200):
-        for caller in (api.customer(1), api.admin()):
+        # How many tickets a filter leaves, the newest of them, the index, and the rows of the page.
+        for caller, most in ((api.customer(1), 3), (api.admin(), 3), (api.agent(7), 7)):
             with counted_queries() as statements:
                 caller.get("/tickets", params={"q": text})
-            assert len(statements) == 1
+            assert len(statements) <= most, statements
 
 
 def test_the_longest_texts_are_searched_to_their_end(api: Api) -> None:
