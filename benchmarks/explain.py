@@ -321,7 +321,7 @@ def measure_all(address: Address, only: str) -> dict[str, Measured]:
 
 def table(results: Sequence[tuple[str, dict[str, Measured]]]) -> str:
     """One line a read: the keys on the last database, and each database's numbers."""
-    head = "| read | keys | " + " | ".join(f"{name}: rows | ms" for name, _ in results) + " |"
+    head = "| read | keys | " + " | ".join(f"{name} tickets: rows | ms" for name, _ in results) + " |"
     lines = [head, "|---" * (2 + 2 * len(results)) + "|"]
     for name, last in results[-1][1].items():
         numbers = " | ".join(
@@ -336,12 +336,18 @@ def table(results: Sequence[tuple[str, dict[str, Measured]]]) -> str:
 @click.option("--output", type=click.Path(path_type=Path), help="A file instead of the screen.")
 @click.option("--only", default="", help="Reads with this in their names.")
 def main(addresses: Sequence[str], output: Path | None, only: str) -> None:
-    """Measure every read on databases that were seeded."""
-    results = []
+    """Measure every read on databases that were seeded; one table a server."""
+    by_server: dict[str, list[tuple[str, dict[str, Measured]]]] = {}
     for text in addresses:
         address = Address.parse(text)
-        results.append((f"{address.path}", measure_all(address, only)))
-    text = f"{PREFACE}\n{table(results)}\n"
+        results = measure_all(address, only)
+        with connection():
+            ((version,),) = database.execute_sql("SELECT VERSION()").fetchall()
+            tickets = Ticket.select().count()
+        by_server.setdefault(version, []).append((f"{tickets:,}", results))
+    today = datetime.now(UTC).date()
+    parts = [f"## {version}, {today}\n\n{table(results)}\n" for version, results in by_server.items()]
+    text = "\n".join([PREFACE, *parts])
     if output:
         output.write_text(text)
     else:

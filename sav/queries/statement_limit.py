@@ -8,7 +8,7 @@ import peewee
 from sav.domain.errors import SavError
 from sav.models.database import database, error_number, is_sqlite
 
-SEARCH_SECONDS = 4
+SEARCH_SECONDS = 4.0
 """How long one statement of a search may take."""
 _BROKEN_OFF = (1969, 3024, 3699)
 """MariaDB's number, MySQL's, and MySQL's for a single text that takes too long."""
@@ -27,7 +27,7 @@ def limited_rows(query: Any) -> list[tuple[Any, ...]]:
         if _is_mariadb(database.obj):
             statement = f"SET STATEMENT max_statement_time = {SEARCH_SECONDS} FOR {statement}"
         else:
-            hint = f"SELECT /*+ MAX_EXECUTION_TIME({SEARCH_SECONDS * 1000}) */ "
+            hint = f"SELECT /*+ MAX_EXECUTION_TIME({int(SEARCH_SECONDS * 1000)}) */ "
             statement = hint + statement.removeprefix("SELECT ")
     try:
         return list(database.execute_sql(statement, parameters).fetchall())
