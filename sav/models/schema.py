@@ -78,3 +78,13 @@ def add_indexes(
     for key, text, kind in keys:
         if prefix + key not in there:
             database.execute_sql(f"CREATE {kind}INDEX {prefix}{key} ON {name} ({text})")
+
+
+def drop_indexes(database: peewee.Database, name: str, *, indexes: Sequence[str]) -> None:
+    """Drops indexes of a table; leaves out those that are gone already."""
+    sqlite = isinstance(database, peewee.SqliteDatabase)
+    prefix = f"{name}_" if sqlite else ""
+    there = {index.name for index in database.get_indexes(name)}
+    for key in indexes:
+        if prefix + key in there:
+            database.execute_sql(f"DROP INDEX {prefix}{key}" + ("" if sqlite else f" ON {name}"))

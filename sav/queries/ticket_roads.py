@@ -101,7 +101,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A statement's FROM and WHERE. `begins` is the part of the condition that the index itself serves."""
+    """A statement's FROM and WHERE. `begins` is the part of the condition that hardly costs rows."""
 
     source: Any
     condition: Any
@@ -150,7 +150,7 @@ def _by_person(sight: Sight, order: SortColumn, must_know: bool) -> Road | None:
     if None in sight.equal.get("assigned_to", (None,)):
         return None
     if _IN_HAND.issuperset(sight.equal.get("status", ("closed",))):
-        return Road([Branch(_Along("assignee_status"), sight.condition)], is_short=True)
+        return Road([Branch(_Along("assignee_load"), sight.condition)], is_short=True)
     return Road(list(_branches(sight, "assigned_to", order)), must_know and _is_few(sight, "assigned_to"))
 
 
@@ -196,7 +196,7 @@ def _branches(sight: Sight, column: str, order: SortColumn) -> Iterator[Branch]:
         return
     for value in sight.equal[column]:
         # One value a branch, so that its part of the index is in the wanted order.
-        begins = reduce(and_, [_one_of(column, [value]), *bounds])
+        begins = reduce(and_, [Ticket.deleted_at.is_null(), _one_of(column, [value]), *bounds])
         yield Branch(source, sight.narrowed(column, [value]).condition, begins)
 
 
@@ -213,6 +213,9 @@ def _serves(column: str, order: SortColumn) -> bool:
 
 def _index(column: str, order: SortColumn) -> str:
     name, orders = _INDEXED[column]
+    if (column, order) == ("status", "priority_rank"):
+        # What gives out open tickets in order also lists those of any status.
+        return "assignment_queue"
     return f"{name}_{_SUFFIX[order if order in orders else orders[0]]}"
 
 
