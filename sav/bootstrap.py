@@ -225,6 +225,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             verifier=_verifier(settings),
             roster=RosterDoor(default_capacity=settings.AGENT_DEFAULT_CAPACITY),
             clock=lambda: datetime.now(UTC),
+            default_locale=settings.DEFAULT_LOCALE,
             number_prefix=settings.TICKET_NUMBER_PREFIX,
             customer_maximum_priority=settings.CUSTOMER_MAX_PRIORITY,
             agent_default_capacity=settings.AGENT_DEFAULT_CAPACITY,

@@ -184,6 +184,26 @@ def doctor(ctx: click.Context, as_json: bool, embedded: bool) -> None:
         ctx.exit(EXIT_FAILED)
 
 
+@main.group()
+def mail() -> None:
+    """Look at the mails that the desk writes."""
+
+
+@mail.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("mail-preview"),
+    show_default=True,
+    help="The directory to write to.",
+)
+def preview(out: Path) -> None:
+    """Write every mail and page in every language into files; nothing is sent."""
+    from sav.hands.mail_preview import write_previews
+
+    click.echo(f"{len(write_previews(out))} files are in {out}.")
+
+
 def _write(pages: Mapping[Path, Callable[[], str]], command: str, *, check: bool) -> None:
     for path, page in pages.items():
         if not check:

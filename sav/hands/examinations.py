@@ -6,11 +6,13 @@ import difflib
 import os
 import platform
 import shutil
-import socket
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, requires, version
+from smtplib import SMTPAuthenticationError
+from ssl import SSLCertVerificationError
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
@@ -18,10 +20,11 @@ from packaging.requirements import Requirement
 
 from sav.actors.broker_examination import BrokerExamination, Place
 from sav.actors.broker_trouble import BrokerTrouble
-from sav.bootstrap import object_store, virus_scanner
+from sav.bootstrap import mail_server, object_store, virus_scanner
 from sav.hands.commands import printable
 from sav.hands.findings import Examination, Finding, failed, ok, warning
 from sav.http.signing_keys import InvalidKeySet, SharedSecret, download, parse_key_set
+from sav.mail.smtp import LoginRefused, ServerTrouble, Session
 from sav.models import examination as database
 from sav.models.database import DATABASE_ERRORS, drop_connection
 from sav.models.migrate import pending
@@ -33,7 +36,6 @@ from sav.storage.s3 import S3Store
 from sav.storage.virus_scanner import Clamd, ScannerUnavailable
 
 KEYS_TIMEOUT_SECONDS = 3.0
-MAIL_TIMEOUT_SECONDS = 3.0
 CLOCK_WARNING_SECONDS = 1.0
 """A difference of clocks that is worth a look."""
 CLOCK_FAILURE_SECONDS = 5.0
@@ -364,19 +366,40 @@ def examine_authentication(settings: Settings) -> Iterator[Finding]:
 
 
 def examine_mail(settings: Settings) -> Iterator[Finding]:
-    """Whether the mail server is there."""
-    if settings.SMTP_HOST is None:
+    """Whether the mail server is there, encrypts as it should, and lets us in; no mail is sent."""
+    server = mail_server(settings)
+    if server is None:
         yield ok("mail", "SMTP_HOST is not set: mails are recorded, and not sent")
         return
-    where = f"{settings.SMTP_HOST}:{settings.SMTP_PORT}"
+    where = f"{server.host}:{server.port}"
     try:
-        socket.create_connection(
-            (settings.SMTP_HOST, settings.SMTP_PORT), timeout=MAIL_TIMEOUT_SECONDS
-        ).close()
-    except OSError:
+        Session(server).check()
+    except LoginRefused as trouble:
+        # The server's own words may quote a name or a password.
+        yield failed("mail", f"{where} {_mail_problem(trouble)}", _MAIL_ADVICE[type(trouble.__cause__)])
+    except ServerTrouble:
         yield failed("mail", f"{where} does not answer", "Start it, or correct SMTP_HOST and SMTP_PORT.")
     else:
-        yield ok("mail", f"{where} answers")
+        yield ok("mail", f"{where} answers, and lets us in ({server.encryption})")
+
+
+def _mail_problem(trouble: LoginRefused) -> str:
+    match trouble.__cause__:
+        case SSLCertVerificationError() as cause:
+            return f"has a certificate that cannot be trusted ({cause.verify_message})"
+        case SMTPAuthenticationError():
+            return f"does not accept SMTP_USERNAME and SMTP_PASSWORD ({trouble.code})"
+        case _:
+            return "does not know how to encrypt or to log in as we ask"
+
+
+_MAIL_ADVICE: defaultdict[type | None, str] = defaultdict(
+    lambda: "Correct SMTP_TLS, SMTP_PORT or SMTP_USERNAME.",
+    {
+        SSLCertVerificationError: "Name its authority in SSL_CERT_FILE, or correct SMTP_HOST.",
+        SMTPAuthenticationError: "Correct SMTP_USERNAME and SMTP_PASSWORD.",
+    },
+)
 
 
 def examine_disk(settings: Settings) -> Iterator[Finding]:

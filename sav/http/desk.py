@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from sav.domain.locales import Locale
 from sav.domain.ticket_lifecycle import Priority
 from sav.http.authentication import TokenVerifier
 from sav.http.contact_door import ContactDoor
@@ -32,6 +33,7 @@ class Desk:
     verifier: TokenVerifier
     roster: RosterDoor
     contacts: ContactDoor = field(default_factory=ContactDoor)
+    default_locale: Locale = "fr"
     clock: Callable[[], datetime]
     number_prefix: str
     customer_maximum_priority: Priority

@@ -9,7 +9,6 @@ import falcon
 import orjson
 from pydantic.json_schema import models_json_schema
 
-from sav.domain.ticket_numbers import LONGEST_NUMBER
 from sav.http.error_responses import TITLES
 from sav.http.forms import FileForm
 from sav.http.payloads import Query
@@ -17,6 +16,8 @@ from sav.http.requests import LARGEST_ID
 from sav.http.routes import TEXTS_IN_PATHS, Description, description_of
 
 Json = dict[str, Any]
+LONGEST_TEXT = 200
+"""Of a path parameter that is no id; longer ones open nothing."""
 SCHEMA_REF = "#/components/schemas/{model}"
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -51,6 +52,12 @@ _HEADERS: Json = {
         "description": "`nosniff`: it is what its content type says.",
         "schema": {"type": "string"},
     },
+    "Content-Security-Policy": {
+        "description": "No script, no frame, nothing from elsewhere.",
+        "schema": {"type": "string"},
+    },
+    "Referrer-Policy": {"description": "`no-referrer`.", "schema": {"type": "string"}},
+    "X-Robots-Tag": {"description": "For no index.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
 }
 _REQUEST_HEADERS: Json = {
@@ -216,7 +223,8 @@ def _operation(path: str, method: str, description: Description, schemas: Json) 
     if description.callers != "anyone":
         operation["security"] = [{"ticketToken" if description.callers == "guest" else "token": []}]
     if description.body:
-        content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.body]}}
+        kinds = [falcon.MEDIA_JSON, *([falcon.MEDIA_URLENCODED] if description.body_as_form else [])]
+        content = {kind: {"schema": schemas["references"][description.body]} for kind in kinds}
         operation["requestBody"] = {"required": not description.body_optional, "content": content}
     if description.form:
         content = {falcon.MEDIA_MULTIPART: {"schema": _form_schema(description.form)}}
@@ -263,7 +271,7 @@ def _tag(path: str) -> str:
 def _parameters(path: str, method: str, description: Description) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", path):
         if name in TEXTS_IN_PATHS:
-            schema: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_NUMBER}
+            schema: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
             text = {"description": TEXTS_IN_PATHS[name]}
         else:
             schema, text = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, {}
@@ -306,10 +314,14 @@ def _request_headers(method: str, description: Description) -> Iterator[str]:
 
 
 def _responses(path: str, method: str, description: Description, schemas: Json) -> Json:
-    content = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.answer]}}
+    page = {falcon.MEDIA_HTML: {"schema": {"type": "string"}}}
+    document = {falcon.MEDIA_JSON: {"schema": schemas["references"][description.answer]}}
+    content = page if description.page else document
     responses: Json = {
         str(status): {
-            "description": (description.answer.__doc__ or "").strip().split("\n")[0],
+            "description": "A page for people."
+            if description.page
+            else (description.answer.__doc__ or "").strip().split("\n")[0],
             "headers": _response_headers(status, description),
             "content": content,
         }
@@ -323,9 +335,13 @@ def _responses(path: str, method: str, description: Description, schemas: Json) 
             "headers": _named(*_PROBLEM_HEADERS.get(status, ()), *_limit_headers(description)),
             "content": {"application/problem+json": {"schema": {"$ref": SCHEMA_REF.format(model="Problem")}}},
         }
+    if description.page:
+        responses["404"] = {**responses["404"], "content": page}
+        responses["404"]["headers"] |= _named(*PAGE_HEADERS)
     return responses
 
 
+PAGE_HEADERS = ("Content-Security-Policy", "Referrer-Policy", "X-Robots-Tag")
 _PROBLEM_HEADERS = {
     401: ("WWW-Authenticate",),
     412: ("ETag",),
@@ -371,6 +387,8 @@ def _response_headers(status: int, description: Description) -> Json:
         names.append("Idempotency-Replayed")
     if status == 503:
         names.append("Retry-After")
+    if description.page:
+        names += PAGE_HEADERS
     if "meta" in description.answer.model_fields:
         names.append("Link")
     return _named(*names, *_limit_headers(description))

@@ -432,3 +432,9 @@ class StatisticsQuery(Query):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.tz)
+
+
+class SurveyQuery(Query):
+    """The rating that was chosen in the mail: it is only marked, until the form is sent."""
+
+    rating: Annotated[int, Field(ge=1, le=5)] | None = None

@@ -6,6 +6,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import falcon
 import orjson
@@ -20,6 +21,7 @@ from sav.domain.errors import FieldError, Invalid, NotFound, SavError
 MAX_BODY_BYTES = 1_048_576
 """The longest JSON body; the longest valid one is far shorter."""
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
+MAX_FORM_FIELDS = 20
 LARGEST_ID = 2**63 - 1
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -74,8 +76,27 @@ def parse_query(req: falcon.Request, model: type[Model]) -> Model:
         raise BadQuery(fields=_field_errors(error.errors(), "This parameter is not known.")) from None
 
 
-def read_body(req: falcon.Request) -> bytes:
-    """The whole body; raises `UnsupportedBody` or `BodyTooLarge`."""
+def is_form(req: falcon.Request) -> bool:
+    """Whether the body is what a page's form sends."""
+    return (req.content_type or "").partition(";")[0].strip().lower() == falcon.MEDIA_URLENCODED
+
+
+def parse_form(body: bytes, model: type[Model]) -> Model:
+    """A form's fields as `model`; what was left empty was not given. Raises like `parse_body`."""
+    try:
+        pairs = parse_qsl(body.decode(), max_num_fields=MAX_FORM_FIELDS, strict_parsing=bool(body))
+    except ValueError:
+        raise BadBody from None
+    if len(dict(pairs)) < len(pairs):
+        raise BadBody
+    try:
+        return model.model_validate_strings(dict(pairs), strict=False)
+    except pydantic.ValidationError as error:
+        raise Invalid(fields=_field_errors(error.errors(), "This field is not known.")) from None
+
+
+def read_body(req: falcon.Request, *, form: bool = False) -> bytes:
+    """The whole body, of JSON or, with `form`, of a form; raises `UnsupportedBody` or `BodyTooLarge`."""
     if (req.content_length or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
     # Without a length, the server ends the stream where the last chunk ends.
@@ -83,7 +104,7 @@ def read_body(req: falcon.Request) -> bytes:
     body: bytes = (req.stream if chunked else req.bounded_stream).read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge
-    if body and not _is_json(req.content_type):
+    if body and not _is_json(req.content_type) and not (form and is_form(req)):
         raise UnsupportedBody
     return body
 

@@ -27,14 +27,17 @@ from sav.http.authentication import bearer_token
 from sav.http.desk import Desk
 from sav.http.documents import Document, page_document
 from sav.http.forms import FileForm, heard_out
+from sav.http.pages import page_headers
 from sav.http.payloads import Body, ListQuery, Query
 from sav.http.rate_limits import Admission
 from sav.http.requests import (
     expected_versions,
     fingerprint,
     idempotency_key,
+    is_form,
     is_known_to_caller,
     parse_body,
+    parse_form,
     parse_query,
     path_id,
     read_body,
@@ -49,7 +52,10 @@ RETRY_AFTER_SECONDS = 2
 """What a caller is told to wait when the database, the store or the auth service is away."""
 
 Callers = Literal["anyone", "guest", "authenticated", "staff", "admin"]
-TEXTS_IN_PATHS: Mapping[str, str] = {"ticket_number": "The ticket's number, or its id where one writes."}
+TEXTS_IN_PATHS: Mapping[str, str] = {
+    "ticket_number": "The ticket's number, or its id where one writes.",
+    "token": "The token of the link in a mail.",
+}
 """Path parameters that are no ids, with what they mean."""
 T = TypeVar("T")
 
@@ -84,6 +90,10 @@ class Description:
     """Statuses under which the same document is given too."""
     secret: bool = False
     """The answer holds a secret: what is kept of it for an Idempotency-Key is encrypted."""
+    page: bool = False
+    """Answers a page for people, a 404 too; `answer` is then not used."""
+    body_as_form: bool = False
+    """Takes the body as a form too, as pages send it."""
     problems: tuple[int, ...] = ()
     """Problem statuses beyond those that its parts imply."""
 
@@ -112,12 +122,16 @@ class Reply:
     revision: str | None = None
     location: str | None = None
     next_page: str | None = None
+    page: str | None = None
+    """HTML for people, instead of the document."""
 
     @property
     def headers(self) -> dict[str, str]:
         headers = {"ETag": f'"{self.revision}"' if self.revision else None, "Location": self.location}
         if self.status == 503:
             headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if self.page is not None:
+            headers |= page_headers()
         if self.next_page:
             headers["Link"] = f'<{self.next_page}>; rel="next"'
         return {name: value for name, value in headers.items() if value is not None}
@@ -283,8 +297,8 @@ def _call(
     row_ids = {name: path_id(text) for name, text in parameters.items() if name not in TEXTS_IN_PATHS}
     texts = {name: text for name, text in parameters.items() if name in TEXTS_IN_PATHS}
     query = parse_query(req, description.query)
-    body_bytes = read_body(req) if description.body else b""
-    body = _parsed_body(description, body_bytes)
+    body_bytes = read_body(req, form=description.body_as_form) if description.body else b""
+    body = _parsed_body(description, body_bytes, is_form=description.body_as_form and is_form(req))
     if not description.is_open:
         ensure_connection()
         desk.roster.welcome(Occasion(caller, now, req.context.request_id))
@@ -329,9 +343,11 @@ def _authenticate(desk: Desk, description: Description, req: falcon.Request) -> 
     return caller
 
 
-def _parsed_body(description: Description, body: bytes) -> Body | None:
+def _parsed_body(description: Description, body: bytes, *, is_form: bool) -> Body | None:
     if description.body is None:
         return None
+    if is_form:
+        return parse_form(body, description.body)
     if description.body_optional and not body:
         return description.body()
     return parse_body(body, description.body)
@@ -343,5 +359,9 @@ def _write(req: falcon.Request, resp: falcon.Response, reply: Reply) -> None:
         resp.status = 304
         return
     resp.status = reply.status
+    if reply.page is not None:
+        resp.content_type = falcon.MEDIA_HTML
+        resp.text = reply.page
+        return
     resp.content_type = falcon.MEDIA_JSON
     resp.data = orjson.dumps(reply.document)

@@ -24,7 +24,16 @@ WITHOUT_A_CLASS = {"bad_request": 400, "method_not_allowed": 405, "internal": 50
 SAME_CODE_AS_THEIR_ROOT = {"MissingToken", "InvalidToken"}
 # Open doors, on purpose. Whoever adds one says so here.
 PROBES = {"GET /health", "GET /status", "GET /ready"}
-FOR_ANYONE = {*PROBES, "POST /public/tickets", "GET /public/tickets/{ticket_number}"}
+FOR_ANYONE = {
+    *PROBES,
+    "POST /public/tickets",
+    "GET /public/tickets/{ticket_number}",
+    # The token of the link is the authority.
+    "GET /public/surveys/{token}",
+    "POST /public/surveys/{token}",
+    "GET /public/unsubscribe/{token}",
+    "POST /public/unsubscribe/{token}",
+}
 # Not part of the API that callers program against; open to anyone, and nothing of a ticket is in them.
 BESIDE_THE_API = {"/openapi.json", "/docs", "/docs/{name}", "/metrics", "/files/{key:path}"}
 
@@ -70,8 +79,8 @@ def test_whoever_knocks_without_an_account_is_counted() -> None:
 
 
 def test_whatever_a_number_or_a_token_opens_counts_wrong_guesses() -> None:
-    named = {route: d for route, d in described().items() if "{ticket_number}" in route}
-    assert len(named) >= 3
+    named = {route: d for route, d in described().items() if "{ticket_number}" in route or "{token}" in route}
+    assert len(named) >= 7
     assert all(description.counts_guesses for description in named.values())
     assert {route for route, d in described().items() if d.callers == "guest"} <= set(named)
 

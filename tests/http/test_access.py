@@ -107,6 +107,11 @@ POST       /public/tickets/{ticket_number}/attachments   file             404   
 GET        /public/tickets/{ticket_number}/attachments/{attachment_id}/download  owners_file  404  404 404 404  404  404 404  404 404 404  404 404 404  404
 POST       /public/tickets/{ticket_number}/satisfaction  rating           404     404 404 404    404       404 404   404 404 404    404 404 404    404
 
+GET        /public/surveys/{token}                       -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
+POST       /public/surveys/{token}                       rating           404     404 404 404    404       404 404   404 404 404    404 404 404    404
+GET        /public/unsubscribe/{token}                   -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
+POST       /public/unsubscribe/{token}                   -                404     404 404 404    404       404 404   404 404 404    404 404 404    404
+
 GET        /agents                                       -                401     403 403 403    403       200 200   200 200 200    200 200 200    200
 GET        /agents/me                                    -                401     403 403 403    403       200 200   200 200 200    404 404 404    200
 PUT        /agents/me/availability                       available        401     403 403 403    403       200 200   200 200 200    404 404 404    200
@@ -151,6 +156,7 @@ HOW: dict[tuple[str, str], Any] = {
     ("POST /public/tickets", "guests"): {**NEW, "email": "guest@example.com"},
     ("POST /public/tickets/{ticket_number}/messages", "guests_reply"): {"content": "Hello?"},
     ("POST /public/tickets/{ticket_number}/satisfaction", "rating"): {"rating": 4},
+    ("POST /public/surveys/{token}", "rating"): {"rating": 4},
     ("PUT /agents/me/availability", "available"): {"available": True},
     ("PUT /agents/{user_id}", "capacity"): {"capacity": 3},
 }
@@ -231,6 +237,7 @@ class World:
             **{
                 "ticket_id": self.ticket.id,
                 "ticket_number": self.ticket.ticket_number,
+                "token": "no-token",
                 "message_id": message.id if message else 0,
                 "attachment_id": attachment.id if attachment else 0,
                 "user_id": ASSIGNEE,

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -15,10 +16,12 @@ from falcon.testing import Result
 from structlog.testing import capture_logs
 
 from sav.domain.rate_limits import RateLimit
+from sav.domain.signed_tokens import survey_token, unsubscribe_token
 from sav.http import documents, payloads
 from sav.http.app import routes
 from sav.models.database import DatabaseUnavailable
 from sav.models.tables import Attachment
+from sav.operations.service_secrets import link_secret
 from tests.factories.forms import PNG, TEXT, form, text_of
 from tests.plugins.desk import MAXIMUM_FILE_BYTES, Api
 
@@ -27,7 +30,8 @@ METHODS = ("get", "put", "post", "delete", "patch")
 # Of HTTP itself, not of this API: OpenAPI leaves them out.
 TRANSPORT_HEADERS = {"content-type", "content-length"}
 PROBES = {"/health", "/status", "/ready"}
-OPEN_DOORS = {"/public/tickets", "/public/tickets/{ticket_number}"}
+LINKS = {"/public/surveys/{token}", "/public/unsubscribe/{token}"}
+OPEN_DOORS = {"/public/tickets", "/public/tickets/{ticket_number}", *LINKS}
 FOR_GUESTS = {
     "/public/tickets/{ticket_number}/messages",
     "/public/tickets/{ticket_number}/satisfaction",
@@ -265,7 +269,7 @@ class Witness:
             return
         ((media_type, content),) = declared["content"].items()
         assert answer.headers["Content-Type"] == media_type
-        self.validate(answer.json, content["schema"])
+        self.validate(answer.text if "html" in media_type else answer.json, content["schema"])
 
     def validate(self, value: Any, schema: Json) -> None:
         jsonschema_rs.Draft202012Validator({**schema, **self.components}, validate_formats=True).validate(
@@ -400,6 +404,7 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
     send(admin, f"GET {ticket}/history", query_string="per_page=100")
 
     guests_day(witness)
+    follow_links(witness, ticket_id=int(ticket.rsplit("/")[-1]))
     refuse_everything(witness, ticket, one)
     send(customer, f"DELETE {file}")
     send(admin, f"DELETE {one}")
@@ -482,15 +487,29 @@ def guests_files(witness: Witness, path: str, token: dict[str, str]) -> None:
     witness.send(api, "get", download, headers=token)
 
 
+def follow_links(witness: Witness, *, ticket_id: int) -> None:
+    """What the links in mails show, and take."""
+    secret, now = link_secret(), witness.api.clock.now
+    survey = survey_token(secret=secret, ticket_id=ticket_id, expires_at=now + timedelta(days=1))
+    leave = unsubscribe_token(secret=secret, address_hash="00" * 32)
+    for path, body in ((f"/public/surveys/{survey}", {"rating": 5}), (f"/public/unsubscribe/{leave}", None)):
+        witness.send(witness.api, "get", path)
+        witness.send(witness.api, "post", path, body)
+        witness.send(witness.api, "post", f"{path[:-4]}aaaa", body)
+    witness.send(
+        witness.api, "post", f"/public/surveys/{survey}", b"{", headers={"Content-Type": "application/json"}
+    )
+
+
 def everything_is_used_up(witness: Witness, path: str) -> None:
     limits = witness.api.desk.public_door.limits
     with patch.object(type(limits), "per_address", RateLimit("nothing", 1, 60)):
         for template in sorted(FOR_GUESTS | OPEN_DOORS):
-            method = "post" if "post" in witness.document["paths"][template] else "get"
-            for _ in range(2):
-                real = template.replace("{ticket_number}", path.rsplit("/")[-1])
-                answer = witness.send(witness.api, method, real.replace("{attachment_id}", "7"), {})
-            assert answer.status_code == 429
+            for method in witness.document["paths"][template].keys() & {"get", "post"}:
+                for _ in range(2):
+                    real = template.replace("{ticket_number}", path.rsplit("/")[-1])
+                    answer = witness.send(witness.api, method, real.replace("{attachment_id}", "7"), {} if method == "post" else None)
+                assert answer.status_code == 429
 
 
 def refuse_everything(witness: Witness, ticket: str, message: str) -> None:
@@ -536,6 +555,7 @@ def good_body(path: str) -> Json:
         },
         "/public/tickets/{ticket_number}/messages": {"content": "Hello?"},
         "/public/tickets/{ticket_number}/satisfaction": {"rating": 5},
+        "/public/surveys/{token}": {"rating": 5},
         "/tickets/{ticket_id}/assign": {"agent_id": 7},
         "/tickets/{ticket_id}/resolve": {"resolution": "Found."},
         "/tickets/{ticket_id}/satisfaction": {"rating": 5},
