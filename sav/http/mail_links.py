@@ -13,7 +13,7 @@ from sav.domain.signed_tokens import BadToken, unsubscribed_address
 from sav.http import documents, pages, payloads
 from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.operations.mail_preferences import unsubscribe
-from sav.operations.service_secrets import link_secret
+from sav.operations.service_secrets import known_link_secret
 from sav.operations.settle_ticket import AlreadyRated
 from sav.operations.surveys import answer_survey, survey_of
 
@@ -125,7 +125,10 @@ class UnsubscribeLink(_LinkResource):
         return self._or_gone(call, answer)
 
     def _address(self, call: Call) -> str:
+        secret = known_link_secret()
+        if secret is None:
+            raise NotFound
         try:
-            return unsubscribed_address(call.texts["token"], secret=link_secret())
+            return unsubscribed_address(call.texts["token"], secret=secret)
         except BadToken:
             raise NotFound from None

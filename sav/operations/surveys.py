@@ -9,7 +9,7 @@ from sav.domain.occasion import Occasion
 from sav.domain.signed_tokens import BadToken, surveyed_ticket
 from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.tables import MailDelivery, Ticket
-from sav.operations.service_secrets import link_secret
+from sav.operations.service_secrets import known_link_secret
 from sav.operations.settle_ticket import rate_ticket
 
 
@@ -28,8 +28,11 @@ class Survey:
 
 def survey_of(token: str, *, occasion: Occasion) -> Survey:
     """The survey of a link; raises `NotFound` for one that is changed, expired, or about nothing."""
+    secret = known_link_secret()
+    if secret is None:
+        raise NotFound
     try:
-        ticket_id = surveyed_ticket(token, secret=link_secret(), now=occasion.now)
+        ticket_id = surveyed_ticket(token, secret=secret, now=occasion.now)
     except BadToken:
         raise NotFound from None
     ticket: Ticket | None = Ticket.get_or_none(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
