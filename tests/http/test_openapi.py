@@ -508,7 +508,12 @@ def everything_is_used_up(witness: Witness, path: str) -> None:
             for method in witness.document["paths"][template].keys() & {"get", "post"}:
                 for _ in range(2):
                     real = template.replace("{ticket_number}", path.rsplit("/")[-1])
-                    answer = witness.send(witness.api, method, real.replace("{attachment_id}", "7"), {} if method == "post" else None)
+                    answer = witness.send(
+                        witness.api,
+                        method,
+                        real.replace("{attachment_id}", "7"),
+                        {} if method == "post" else None,
+                    )
                 assert answer.status_code == 429
 
 
