@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -262,14 +262,17 @@ class _Reading:
         if part.filename is None:
             self._wrong(place, "not_a_file", "This must be a file, with a file name.")
             return
+        # Some encodings, asked for by `filename*`, have halves of characters: such a name is in none of ours.
+        part.filename.encode()
         file = self._spooled(part, place, part.filename)
         if file.size == 0:
             self._wrong(place, "empty_file", "The file is empty.")
         self._received.files.append(file)
 
     def _spooled(self, part: BodyPart, place: str, file_name: str) -> ReceivedFile:
+        spool = SpooledTemporaryFile(max_size=MEMORY_A_FILE_BYTES)  # noqa: SIM115
         # Closed, and with that gone, when the form has served.
-        spool = self._stack.enter_context(SpooledTemporaryFile(max_size=MEMORY_A_FILE_BYTES))  # noqa: SIM115
+        self._stack.callback(_close, spool)
         size, digest = 0, hashlib.sha256()
         while piece := part.stream.read(PIECE_BYTES):
             size += len(piece)
@@ -277,11 +280,11 @@ class _Reading:
                 message = f"A file may have up to {self._maximum_file_bytes} bytes."
                 raise FileTooLarge(fields=[FieldError(place, FileTooLarge.code, message)])
             digest.update(piece)
-            try:
+            with _disk_may_be_full():
                 spool.write(piece)
-            except OSError:
-                # No room left on the disk of temporary files.
-                raise UploadsBusy from None
+        # A file's last bytes reach the disk only now.
+        with _disk_may_be_full():
+            spool.flush()
         return ReceivedFile(
             field=place,
             name=file_name,
@@ -309,3 +312,18 @@ class _Reading:
 
     def _wrong(self, name: str, code: str, message: str) -> None:
         self._errors.append(FieldError(name, code, message))
+
+
+@contextmanager
+def _disk_may_be_full() -> Iterator[None]:
+    """Says of a disk that takes no more temporary files that there is no room for uploads."""
+    try:
+        yield
+    except OSError:
+        raise UploadsBusy from None
+
+
+def _close(spool: "SpooledTemporaryFile[bytes]") -> None:
+    # To close is to flush once more; what a full disk does not take then is wanted by nobody.
+    with suppress(OSError):
+        spool.close()

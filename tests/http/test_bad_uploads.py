@@ -5,6 +5,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
+from io import BufferedRandom, FileIO
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +16,7 @@ from falcon.testing import Result
 
 from sav.domain.file_names import LONGEST_NAME, key_name, shown_name
 from sav.http import forms
-from sav.http.forms import OVERHEAD_BYTES, SEVERAL_FILES, UploadRoom, UploadsBusy
+from sav.http.forms import OVERHEAD_BYTES, PIECE_BYTES, SEVERAL_FILES, UploadRoom, UploadsBusy
 from sav.models.tables import Attachment
 from tests.factories import files as kinds
 from tests.factories.forms import BOUNDARY, PNG, TEXT, form, multipart, text_of
@@ -116,6 +119,10 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"\r\n", FORM_TYPE["Content-Type"]),
     "headers without an end": (BODY.replace(b"\r\n\r\n", b"\r\n"), FORM_TYPE["Content-Type"]),
     "a name in no encoding": (BODY.replace(b"a.txt", b"\xff\xfe.txt"), FORM_TYPE["Content-Type"]),
+    "half a character in its name": (
+        BODY.replace(b'filename="a.txt"', b"filename*=utf-7''%2B2AA-.txt"),
+        FORM_TYPE["Content-Type"],
+    ),
     "an encoding of transfer": (
         BODY.replace(b"Content-Type:", b"Content-Transfer-Encoding: base64\r\nContent-Type:"),
         FORM_TYPE["Content-Type"],
@@ -239,10 +246,25 @@ def test_the_room_is_shared_and_given_back() -> None:
         pass
 
 
-def test_a_full_disk_of_temporary_files(api: Api, files: str) -> None:
-    full = patch("tempfile.SpooledTemporaryFile.write", side_effect=OSError(28, "No space left on device"))
-    with nothing_is_left(api), full:
-        problem(send(api, files, BODY), 503, "uploads_busy")
+class SmallDisk(FileIO):
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        super().__init__(path, "w+")
+        self.room = room
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > self.room:
+            raise OSError(ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room", [0, 2 * PIECE_BYTES], ids=["none", "for all but the last bytes"])
+def test_a_full_disk_of_temporary_files(api: Api, files: str, tmp_path: Path, room: int) -> None:
+    body = multipart([("file", "a.txt", b"x" * (2 * PIECE_BYTES + 100))])
+    disk = patch("tempfile.TemporaryFile", lambda **_: BufferedRandom(SmallDisk(tmp_path / "spool", room)))
+    with nothing_is_left(api), disk:
+        problem(send(api, files, body), 503, "uploads_busy")
 
 
 # --- Names --------------------------------------------------------------------------------------------------
