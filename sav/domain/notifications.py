@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 
 from sav.domain import events
 
-MailKind = Literal["received", "reply", "resolved", "closed", "assigned", "customer_replied", "escalated"]
+MailKind = Literal[
+    "received", "reply", "resolved", "closed", "assigned", "customer_replied", "escalated", "file_refused"
+]  # fmt: skip
 Side = Literal["requester", "staff"]
 DeliveryState = Literal["due", "sent", "failed", "recorded", "suppressed"]
 Suppression = Literal["no_address", "unsubscribed", "deleted"]
@@ -79,6 +81,8 @@ def _notices(fact: Happened, ticket: TicketNow) -> Iterator[Notice]:
                 yield Notice(kind="assigned", side="staff", agent_id=agent_id)
         case events.TicketEscalated.name:
             yield Notice(kind="escalated", side="staff", agent_id=ticket.assigned_to)
+        case events.AttachmentRefused.name:
+            yield Notice(kind="file_refused", side="staff", agent_id=ticket.assigned_to)
 
 
 def _about_message(fact: Happened, ticket: TicketNow) -> Iterator[Notice]:

@@ -32,7 +32,7 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.AttachmentAdded.name: (),
     events.AttachmentQuarantined.name: (SCAN_ATTACHMENT,),
     events.AttachmentPassed.name: (),
-    events.AttachmentRefused.name: (REMOVE_OBJECTS,),
+    events.AttachmentRefused.name: (REMOVE_OBJECTS, NOTIFY),
     events.AttachmentDeleted.name: (REMOVE_OBJECTS,),
     events.AttachmentLost.name: (),
 }

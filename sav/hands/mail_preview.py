@@ -78,6 +78,7 @@ def _letter(kind: MailKind, locale: Locale) -> Letter:
         subject=SUBJECTS[locale],
         opened_at=datetime(2026, 3, 29, 8, 30, tzinfo=UTC),
         priority="urgent",
+        virus="Win.Test.EICAR_HDB-1" if kind == "file_refused" else None,
         category="order",
         author="Alex",
         text=TEXTS[locale],

@@ -135,6 +135,7 @@ def _vocabulary(letter: Letter, sender: Sender) -> dict[str, Any]:
         "priority": _PRIORITIES[locale][letter.priority],
         "category": one_line(letter.category or "", most=NAME_CHARACTERS),
         "waited": _duration(letter.waited_seconds or 0, locale),
+        "virus": one_line(letter.virus or "", most=NAME_CHARACTERS),
         "closed_by_itself": letter.closed_by_itself,
         "ticket_url": letter.ticket_url,
         "survey_url": letter.survey_url,

@@ -15,6 +15,7 @@ SIDE_OF: dict[MailKind, Side] = {
     "assigned": "staff",
     "customer_replied": "staff",
     "escalated": "staff",
+    "file_refused": "staff",
 }
 
 
@@ -42,6 +43,8 @@ class Letter:
     text: str | None = None
     """What somebody wrote, to be quoted."""
     waited_seconds: int | None = None
+    virus: str | None = None
+    """As the scanner calls what it has found in a file."""
     closed_by_itself: bool = False
     ticket_url: str | None = None
     survey_url: str | None = None

@@ -46,6 +46,7 @@ def write_letter(delivery: MailDelivery, *, rules: MailRules) -> Letter:
         author=message.author_name if message else None,
         text=_quoted(delivery, ticket, message),
         waited_seconds=event.data.get("waited_seconds"),
+        virus=event.data.get("virus"),
         closed_by_itself=event.data.get("closed_by") == "auto",
         ticket_url=_ticket_url(ticket, rules),
         survey_url=survey_url,

@@ -10,7 +10,7 @@ import pytest
 from falcon.testing import TestClient
 
 from sav.actors.owed_effects import do_owed_effects
-from sav.domain.effects import REMOVE_OBJECTS, SCAN_ATTACHMENT
+from sav.domain.effects import NOTIFY, REMOVE_OBJECTS, SCAN_ATTACHMENT
 from sav.http.app import create_app
 from sav.models.tables import Attachment, DueEffect, Event
 from sav.operations.effect_claims import claim_effects
@@ -173,6 +173,8 @@ def test_a_virus_is_refused_and_goes(
     assert refused["data"]["virus"] == FOUND
     assert refused["changes"] == {"file_name": {"from": "invoice.txt", "to": None}}
     assert refused["actor_role"] == "system"
+    told = DueEffect.get(DueEffect.effect == NOTIFY, DueEffect.sequence == refused["sequence"])
+    assert told.ticket_id == ticket
 
 
 def test_of_several_files_only_the_virus_goes(

@@ -52,6 +52,7 @@ def letter(**fields: Any) -> Letter:
             "author": "Alex",
             "text": "Bonjour.\n\nNous cherchons.",
             "waited_seconds": 7200,
+            "virus": "Eicar-Signature",
             "ticket_url": "https://shop.example.com/t/1",
             **links,
             **fields,
@@ -70,6 +71,13 @@ def bodies(mail: Mail) -> tuple[str, str]:
     assert text is not None
     assert html is not None
     return str(text.get_content()), str(html.get_content())
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_refused_file_is_told_with_what_was_found(locale: Any) -> None:
+    for body in bodies(compose(letter(kind="file_refused", locale=locale), sender=SENDER)):
+        assert "Eicar-Signature" in body
+        assert "Colis perdu" in body
 
 
 @pytest.mark.parametrize("locale", LOCALES)

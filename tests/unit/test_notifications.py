@@ -74,6 +74,14 @@ def test_an_escalation_goes_to_whoever_has_the_ticket_or_to_the_desk() -> None:
     assert told("ticket.escalated", BY_ITSELF, assigned_to=None) == [("escalated", "staff", None)]
 
 
+def test_a_virus_is_told_to_whoever_has_the_ticket_or_to_the_desk() -> None:
+    data = {"attachment_id": 3, "virus": "Eicar"}
+    assert told("ticket.attachment.refused", BY_ITSELF, data=data) == [("file_refused", "staff", AGENT)]
+    assert told("ticket.attachment.refused", BY_ITSELF, data=data, assigned_to=None) == [
+        ("file_refused", "staff", None)
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 def test_nothing_is_told_of_a_deleted_ticket_and_nothing_fails(name: str) -> None:
     data = {"author_role": "customer", "agent_id": AGENT}
