@@ -9,7 +9,7 @@ from sav.actors.owed_effects import is_the_databases_fault
 from sav.domain.effects import SEND_MAIL
 from sav.mail.compose import compose
 from sav.mail.rules import MailRules
-from sav.mail.smtp import PostOffice, Refused, ServerTrouble, Session
+from sav.mail.smtp import BrokenOff, PostOffice, Refused, ServerTrouble, Session
 from sav.models.tables import MailDelivery
 from sav.operations import hints
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back, put_off
@@ -62,15 +62,23 @@ def _send(claim: Claim, rules: MailRules, session: Session | None) -> None:
             _try(claim, rules, session)
     except Refused as error:
         settle_delivery(claim=claim, state="failed", error=str(error), now=datetime.now(UTC))
+    except BrokenOff as error:
+        # Counted, and tried ever later: else a mail that no server survives would stand before all others.
+        _count_try(claim, error)
+        raise
     except ServerTrouble as error:
         put_off(claim=claim, until=datetime.now(UTC) + SERVER_AWAY_PAUSE, reason=str(error))
         raise
     except Exception as error:
         if is_the_databases_fault(error):
             raise
-        now = datetime.now(UTC)
-        note_failed_try(claim=claim, error=type(error).__name__, now=now)
-        give_back(claim=claim, error=error, now=now)
+        _count_try(claim, error)
+
+
+def _count_try(claim: Claim, error: Exception) -> None:
+    now = datetime.now(UTC)
+    note_failed_try(claim=claim, error=type(error).__name__, now=now)
+    give_back(claim=claim, error=error, now=now)
 
 
 def _try(claim: Claim, rules: MailRules, session: Session | None) -> None:

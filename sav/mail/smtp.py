@@ -2,7 +2,7 @@
 
 What a server says is one of four things to us: it has taken the mail; it will not take this one, ever
 (`Refused`); not now (`NotNow`); or it is not there for any mail (`ServerTrouble`), after which it is left
-alone for a while.
+alone for a while. If it was there, and left when it was given a mail, that mail is a suspect (`BrokenOff`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,10 @@ class ServerTrouble(MailTrouble):
     """The server is away, too slow, or does not let us in: no mail can be sent now."""
 
 
+class BrokenOff(ServerTrouble):
+    """The server let us in, and broke off at this mail: perhaps because of it."""
+
+
 class LoginRefused(ServerTrouble):
     """The server does not accept our name and password, our address, or our way to encrypt."""
 
@@ -114,9 +118,9 @@ class PostOffice:
             self._places.release()
 
     def _close_for_a_while(self, trouble: ServerTrouble) -> None:
-        self._pause_seconds = min(
-            LONGEST_PAUSE_SECONDS, max(self._first_pause_seconds, 2 * self._pause_seconds)
-        )
+        # A server that lets us in is there: the others are not to wait long for one that it breaks off at.
+        before = 0.0 if isinstance(trouble, BrokenOff) else self._pause_seconds
+        self._pause_seconds = min(LONGEST_PAUSE_SECONDS, max(self._first_pause_seconds, 2 * before))
         self._closed_until = time.monotonic() + self._pause_seconds
         say = log.error if isinstance(trouble, LoginRefused) else log.warning
         # Neither the server's own words, which may quote an address, nor ours.
@@ -141,6 +145,7 @@ class Session:
 
     def send(self, mail: Mail) -> None:
         """Returns once the server has taken the mail; raises a `MailTrouble`."""
+        was_let_in = False
         try:
             with _translated(), self._alarm():
                 if self._smtp is None or self._handed_over >= MAILS_A_SESSION:
@@ -148,9 +153,15 @@ class Session:
                     self._smtp = self._connected()
                     self._handed_over = 0
                 self._handed_over += 1
+                was_let_in = True
                 _hand_over(self._smtp, mail)
-        except ServerTrouble:
+        except LoginRefused:
             self._break_off()
+            raise
+        except ServerTrouble as trouble:
+            self._break_off()
+            if was_let_in:
+                raise BrokenOff(trouble.code) from trouble.__cause__
             raise
         self.has_sent = True
 

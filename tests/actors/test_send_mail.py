@@ -110,6 +110,26 @@ def test_a_dead_address_fails_at_once_and_blocks_nobody(mailbox: Mailbox) -> Non
     assert mailbox.connections == 1
 
 
+def test_mails_that_make_the_server_leave_do_not_stand_before_the_others(mailbox: Mailbox) -> None:
+    mailbox.on_recipient = lambda address: "421 too many for them" if address.startswith("full") else None
+    addresses = [f"full{number}@example.org" for number in range(3)] + ["zoe@example.org"]
+    for address in addresses:
+        due_mail(address)
+    means, before = mails(mailbox), utc_now()
+
+    def try_again() -> bool:
+        send_due_mails(means)
+        return bool(mailbox.arrived)
+
+    wait_until(try_again, timeout_seconds=30, what="the mail behind them")
+    assert [mail.recipient for mail in mailbox.arrived] == ["zoe@example.org"]
+    tokens = list(DueEffect.select().where(DueEffect.effect == SEND_MAIL))
+    # Each has had its try, and its pauses grow.
+    assert [token.tries for token in tokens] == [1, 1, 1]
+    assert all(token.due_at - before >= RETRY_POLICIES[SEND_MAIL].pause(0) for token in tokens)
+    assert {(row.state, row.last_error) for row in deliveries()} == {("due", "BrokenOff"), ("sent", None)}
+
+
 def test_what_is_refused_for_now_is_tried_again_later(mailbox: Mailbox) -> None:
     mailbox.on_recipient = lambda _: "451 come back later"
     due_mail()
