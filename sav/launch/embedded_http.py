@@ -6,7 +6,10 @@ import time
 from typing import Any
 
 from waitress import wasyncore  # type: ignore[import-untyped]
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
+from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped]
 from waitress.server import create_server  # type: ignore[import-untyped]
+from waitress.utilities import RequestEntityTooLarge  # type: ignore[import-untyped]
 
 IDLE_CONNECTION_SECONDS = 75
 CONNECTIONS = 500
@@ -14,6 +17,28 @@ LOOP_SECONDS = 1.0
 """How often the server looks around when nothing happens."""
 CLOSING_LOOP_SECONDS = 0.05
 LEFTOVER_THREADS_SECONDS = 1
+
+
+class _Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request as the client has sent it: what is wrong with its length is the application's to say."""
+
+    error: Any = None
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if isinstance(self.error, RequestEntityTooLarge):
+            # Not heard to its end, so nothing can follow it.
+            self.error = None
+            self.headers["CONNECTION"] = "close"
+        if self.completed and self.chunked:
+            # The server has counted it by now; the client gave no length.
+            self.headers.pop("CONTENT_LENGTH", None)
+            self.headers["TRANSFER_ENCODING"] = "chunked"
+        return consumed
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = _Request
 
 
 class EmbeddedHttpServer:
@@ -39,6 +64,7 @@ class EmbeddedHttpServer:
             # No `Server` header: what serves is nobody's business.
             ident=None,
         )
+        self._server.channel_class = _Channel
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     def start(self) -> None:

@@ -110,9 +110,12 @@ class _Conversation:
         broken = broken or self._try_to_send(_END_OF_STREAM)
         try:
             # It hangs up in the middle of a file that is too long, after it has said so.
-            return self._answer()
+            answer = self._answer()
         except OSError as error:
             raise ScannerUnavailable(f"the connection broke: {broken or error}") from error
+        if broken and answer == _CLEAN:
+            raise ScannerUnavailable(f"it passes a file that it was not sent whole: {broken}")
+        return answer
 
     def _try_to_send(self, content: bytes) -> OSError | None:
         try:

@@ -128,6 +128,24 @@ def test_nothing_but_the_one_sentence_is_clean(answer: bytes) -> None:
         scanner.find_virus([b"hello"])
 
 
+def test_a_file_that_was_not_sent_whole_is_not_clean() -> None:
+    hung_up = threading.Event()
+
+    def says_it_too_early(connection: socket.socket) -> None:
+        connection.recv(CHUNK)
+        connection.sendall(b"stream: OK\0")
+        connection.close()
+        hung_up.set()
+
+    def chunks() -> Iterator[bytes]:
+        hung_up.wait()
+        while True:
+            yield b"x"
+
+    with misbehaving(says_it_too_early) as scanner, pytest.raises(ScannerUnavailable, match="whole"):
+        scanner.find_virus(chunks())
+
+
 def test_a_strange_name_of_a_virus_is_made_harmless() -> None:
     with misbehaving(says(b"stream: evil\nname" + b"x" * 500 + b" FOUND\0")) as scanner:
         found = scanner.find_virus([b"hello"])

@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.servers.ports import LOOPBACK, free_port, wait_until
@@ -124,6 +126,28 @@ def test_the_tour_works_as_it_is_printed(house: House) -> None:
         '"ticket.assigned"',
     ):
         assert trace in done.stdout.replace('": ', '":'), done.stdout
+
+
+def test_a_body_without_a_length_or_far_too_long_is_refused_as_everywhere(house: House) -> None:
+    token = house.ready().token("customer")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    address = f"http://{LOOPBACK}:{house.port}"
+    ticket = b'{"subject": "Chunked", "description": "In two parts."}'
+    # JSON may come in chunks.
+    opened = httpx.post(f"{address}/tickets", content=iter([ticket[:20], ticket[20:]]), headers=headers)
+    assert opened.status_code == 201, opened.text
+    files = f"{address}/tickets/{opened.json()['id']}/attachments"
+    part = b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.log"\r\n\r\n12:00'
+    headers["Content-Type"] = "multipart/form-data; boundary=xyz"
+    chunked = httpx.post(files, content=iter([part, b"\r\n--xyz--\r\n"]), headers=headers)
+    assert (chunked.status_code, chunked.json()["code"]) == (411, "length_required")
+    connection = http.client.HTTPConnection(LOOPBACK, house.port, timeout=REFUSAL_TIMEOUT_SECONDS)
+    connection.request("POST", httpx.URL(files).path, headers={**headers, "Content-Length": str(10**12)})
+    refused = connection.getresponse()
+    assert (refused.status, json.loads(refused.read())["code"]) == (413, "body_too_large")
+    assert refused.getheader("Connection") == "close"
+    connection.close()
+    assert httpx.get(files, headers=headers).json()["data"] == []
 
 
 def test_kill_9_in_the_middle_of_writes_loses_nothing(house: House) -> None:
