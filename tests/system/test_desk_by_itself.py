@@ -200,7 +200,7 @@ def check_log(lone: Lone, *, owner: int, agents: list[int]) -> None:
 
 
 URGENT, RESOLVED, TICKS_AT_ONCE = 6, 8, 3
-JOBS = ("auto-close", "escalation-watch")
+JOBS = ("auto-close", "escalation-watch", "surveys")
 
 
 def test_ticks_are_repeated_and_their_leader_dies_yet_each_thing_is_done_once(lone: Lone) -> None:
@@ -255,6 +255,7 @@ def test_ticks_are_repeated_and_their_leader_dies_yet_each_thing_is_done_once(lo
     assert [told(lone, ticket_id, "ticket.escalated") for ticket_id in waiting] == [1] * len(waiting)
     assert [told(lone, ticket_id, "ticket.escalated") for ticket_id in answered] == [0] * len(answered)
     assert [told(lone, ticket_id, "ticket.closed") for ticket_id in resolved] == [1] * RESOLVED
+    assert [surveys(lone, ticket_id) for ticket_id in resolved] == [1] * RESOLVED
     seconds = [seconds_behind_its_deadline(lone, ticket_id) for ticket_id in waiting]
     print(f"escalated {min(seconds):.2f} to {max(seconds):.2f} s after the deadline")
     assert min(seconds) >= 0
@@ -275,11 +276,18 @@ def seconds_behind_its_deadline(lone: Lone, ticket_id: int) -> float:
 
 def forget_last_slots(lone: Lone) -> None:
     with lone.tables.connection() as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE scheduler_ticks SET last_slot = 0 WHERE job IN (%s, %s)", JOBS)
+        cursor.execute("UPDATE scheduler_ticks SET last_slot = 0 WHERE job IN (%s, %s, %s)", JOBS)
 
 
 def not_caught_up(lone: Lone) -> int:
     return lone.tables.number("SELECT COUNT(*) FROM scheduler_ticks WHERE last_slot = 0")
+
+
+def surveys(lone: Lone, ticket_id: int) -> int:
+    """How many mails ask its customer how they were helped."""
+    return lone.tables.number(
+        "SELECT COUNT(*) FROM mail_deliveries WHERE ticket_id = %s AND kind = 'closed'", ticket_id
+    )
 
 
 def told(lone: Lone, ticket_id: int, name: str) -> int:
