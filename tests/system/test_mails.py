@@ -118,6 +118,19 @@ def test_every_mail_of_a_tickets_life_arrives(start: Starter, mailbox: Mailbox, 
     assert (rated["satisfaction_rating"], rated["satisfaction_comment"]) == (5, None)
 
 
+@pytest.mark.parametrize(("locale", "word"), [("fr", "Escalade"), ("en", "Escalated")])
+def test_the_desk_hears_of_an_urgent_ticket_that_nobody_answers(
+    start: Starter, mailbox: Mailbox, locale: str, word: str
+) -> None:
+    service = start(DEFAULT_LOCALE=locale, ESCALATION_TIMEOUT_HOURS="0.0003")
+    body = {"subject": "Zebra", "description": "d", "priority": "urgent"}
+    ticket = request(service, "customer", "POST", "/tickets", body)
+    arrived = with_subjects(mailbox, ticket["ticket_number"], 2)
+    [escalated] = [mail for mail in arrived if mail.recipient == "desk@example.com"]
+    assert word in escalated.subject
+    assert ticket["ticket_number"] in escalated.html
+
+
 def test_mails_outlast_a_mail_server_that_is_gone_and_a_service_that_is_killed(
     start: Starter, mailbox: Mailbox
 ) -> None:
