@@ -114,7 +114,7 @@ def test_housekeeping_without_a_token_does_nothing() -> None:
 
 
 def test_housekeeping_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 3)
+    monkeypatch.setattr(housekeeping, "ROWS_A_BATCH", 3)
     keys(*[LIFETIME + SECOND] * 7)
     order_tick(effect=HOUSEKEEPING, now=NOW)
     [claim] = claim_effects(effect=HOUSEKEEPING, owner="me", now=NOW, limit=1)
@@ -129,7 +129,7 @@ def test_housekeeping_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> No
 def test_ticks_that_were_duplicated_are_followed_by_any_number_of_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(housekeeping, "KEYS_A_BATCH", 2)
+    monkeypatch.setattr(housekeeping, "ROWS_A_BATCH", 2)
     keys(*[LIFETIME + SECOND] * 9)
     record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)
     record_tick(job=HOUSEKEEPING, effect=HOUSEKEEPING, slot=7, now=NOW)

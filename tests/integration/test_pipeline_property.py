@@ -68,7 +68,8 @@ from sav.queries.pipeline_health import pipeline_health
 from tests.factories.agents import make_agent
 from tests.plugins.desk import TABLES, occasion
 
-EXAMPLES = 55
+EXAMPLES = 35
+MOST_RUNS = 4
 STEPS = 20
 MOST_FAULTS = 6
 ROUNDS_TO_QUIESCENCE = 40
@@ -531,19 +532,27 @@ def refused_if(is_refused: bool, refusal: type[Exception]) -> Iterator[None]:
 @pytest.mark.usefixtures("empty_database")
 def test_whatever_happens_everything_owed_is_done() -> None:
     HAPPENED.clear()
+    planned = {f"{kind}: {fault}" for kind, faults in WHAT_MAY_HAPPEN.items() for fault in faults}
+    for number in range(MOST_RUNS):
+        # The first is always the same; those after it are for the faults that have not struck by then.
+        run_machine(is_the_same_always=number == 0)
+        if planned <= HAPPENED.keys():
+            break
+    print(*sorted(HAPPENED.items()), sep="\n")
+    assert planned <= HAPPENED.keys()
+
+
+def run_machine(*, is_the_same_always: bool) -> None:
     run_state_machine_as_test(
         Pipeline,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
-            derandomize=True,
+            derandomize=is_the_same_always,
             database=None,
             # A failure's steps are few enough to be read; looking for fewer would take minutes.
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(*sorted(HAPPENED.items()), sep="\n")
-    planned = {f"{kind}: {fault}" for kind, faults in WHAT_MAY_HAPPEN.items() for fault in faults}
-    assert planned <= HAPPENED.keys()
