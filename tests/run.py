@@ -157,11 +157,16 @@ def provide_servers(run_id: str, directory: Path, stack: ExitStack) -> bool:
 
 def run_all(steps: Sequence[Step], directory: Path, stack: ExitStack) -> list[Result]:
     """Run each step to its end, whatever the outcome; returns their results in the order of the steps."""
-    beside = {step: stack.enter_context(Running(step, directory)) for step in steps if step.is_beside}
+    numbers = {step: number for number, step in enumerate(steps, start=1)}
+    beside = {
+        step: stack.enter_context(Running(step, directory, number=numbers[step]))
+        for step in steps
+        if step.is_beside
+    }
     results = {}
     for step in steps:
         if step not in beside:
-            with Running(step, directory) as running:
+            with Running(step, directory, number=numbers[step]) as running:
                 results[step] = running.result()
     results |= {step: running.result() for step, running in beside.items()}
     return [results[step] for step in steps]
@@ -170,7 +175,7 @@ def run_all(steps: Sequence[Step], directory: Path, stack: ExitStack) -> list[Re
 class Running:
     """A step that has been started; its output goes to the terminal, at once or when it is heard."""
 
-    def __init__(self, step: Step, directory: Path) -> None:
+    def __init__(self, step: Step, directory: Path, *, number: int) -> None:
         self._step = step
         own = Path(tempfile.mkdtemp(dir=directory))
         self._outcomes = own / "outcomes.json"
@@ -185,7 +190,7 @@ class Running:
             self._process = subprocess.Popen(
                 [TOOLS / program, *arguments],
                 cwd=ROOT,
-                env=os.environ | {"SAV_TEST_OUTCOMES": str(self._outcomes), "SAV_TEST_STEP": own.name},
+                env=os.environ | {"SAV_TEST_OUTCOMES": str(self._outcomes), "SAV_TEST_STEP": str(number)},
                 stdout=stack.enter_context(self._log.open("wb")) if self._log else None,
                 stderr=subprocess.STDOUT if self._log else None,
             )
