@@ -1,7 +1,7 @@
 """Dramatiq's broker: RabbitMQ, with confirms, short timeouts, and no middleware that is not named here."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dramatiq
@@ -86,10 +86,20 @@ class _Broker(RabbitmqBroker):
         )
 
     def _declare_dq_queue(self, name: str) -> Any:
-        return self._existing(dq_name(name)) or super()._declare_dq_queue(name)  # type: ignore[no-untyped-call]
+        return self._existing(dq_name(name)) or self._unless_down(super()._declare_dq_queue, name)
 
     def _declare_xq_queue(self, name: str) -> Any:
-        return self._existing(xq_name(name)) or super()._declare_xq_queue(name)  # type: ignore[no-untyped-call]
+        return self._existing(xq_name(name)) or self._unless_down(super()._declare_xq_queue, name)
+
+    def _unless_down(self, declare: Callable[[str], Any], name: str) -> Any:
+        """Declares a queue that nothing uses; one whose node of the cluster is dead must hold up nobody."""
+        try:
+            return declare(name)
+        except pika.exceptions.ChannelClosedByBroker as error:
+            del self.channel
+            if error.reply_code != NOT_FOUND:
+                raise
+            return None
 
     def _existing(self, queue_name: str) -> Any:
         """The answer of a queue that exists, else None."""
