@@ -86,25 +86,23 @@ class _Broker(RabbitmqBroker):
         )
 
     def _declare_dq_queue(self, name: str) -> Any:
-        return self._existing(dq_name(name)) or self._unless_down(super()._declare_dq_queue, name)
+        return self._unused(dq_name(name), lambda: super(_Broker, self)._declare_dq_queue(name))  # type: ignore[no-untyped-call]
 
     def _declare_xq_queue(self, name: str) -> Any:
-        return self._existing(xq_name(name)) or self._unless_down(super()._declare_xq_queue, name)
+        return self._unused(xq_name(name), lambda: super(_Broker, self)._declare_xq_queue(name))  # type: ignore[no-untyped-call]
 
-    def _unless_down(self, declare: Callable[[str], Any], name: str) -> Any:
-        """Declares a queue that nothing uses; one whose node of the cluster is dead must hold up nobody."""
-        try:
-            return declare(name)
-        except pika.exceptions.ChannelClosedByBroker as error:
-            del self.channel
-            if error.reply_code != NOT_FOUND:
-                raise
-            return None
+    def _unused(self, queue_name: str, declare: Callable[[], Any]) -> Any:
+        """A queue that nothing uses: when its node of the cluster is dead, that must hold up nobody."""
+        return self._existing(queue_name) or self._unless_not_found(declare)
 
     def _existing(self, queue_name: str) -> Any:
         """The answer of a queue that exists, else None."""
+        return self._unless_not_found(lambda: self.channel.queue_declare(queue=queue_name, passive=True))
+
+    def _unless_not_found(self, declare: Callable[[], Any]) -> Any:
+        """What declaring gives; None for a queue that is not there, or whose node is dead."""
         try:
-            return self.channel.queue_declare(queue=queue_name, passive=True)
+            return declare()
         except pika.exceptions.ChannelClosedByBroker as error:
             # The question costs the channel when the answer is no.
             del self.channel
