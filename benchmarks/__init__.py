@@ -1,1 +1,1 @@
-"""Long runs that measure or shake the service from outside; none of them imports `sav`."""
+"""Long runs that measure the service, or shake it from outside."""

@@ -9,29 +9,33 @@ handed over (the session's `Handler_read_*`), and the time it took. See `benchma
 from __future__ import annotations
 
 import logging
-import statistics
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from peewee import DatabaseError
 
 from benchmarks.seed import AGENTS, BUSY_CUSTOMERS, RARE_CATEGORY, RARE_TAG
 from sav.domain.caller import Caller
+from sav.domain.statistics import Span
 from sav.models.database import connection, database, mysql_database
 from sav.models.tables import Ticket
 from sav.queries import conversation, ticket_detail
 from sav.queries.pages import PageRequest, encode_cursor
 from sav.queries.statement_limit import SearchTooSlow
+from sav.queries.statistics import read_statistics
 from sav.queries.ticket_inbox import Order, TicketFilter, list_tickets
 from tests.servers.addresses import Address
 
-ROUNDS = 5
 ADMIN, AGENT = Caller(1, "admin"), Caller(AGENTS[60], "agent")
 CUSTOMER, BUSY = Caller(1234, "customer"), Caller(BUSY_CUSTOMERS[0], "customer")
 
@@ -40,12 +44,29 @@ PREFACE = """# How the reads reach their rows
 Written by `python -m benchmarks.explain` on databases from `benchmarks.seed`; the rules behind it are in
 `sav/queries/ticket_roads.py` and `sav/queries/ticket_search.py`. "Rows" are those that the storage engine
 handed over (`Handler_read_*` of the session, temporary tables included), the measure that does not depend
-on the machine; times are medians of five in milliseconds, Python included, on a machine of two cores that
-was busy with other things: they are only good for comparing.
+on the machine. Times are of one second call, in milliseconds, Python included; the heading has how many
+processes fought for the two cores meanwhile, so they are hardly good for comparing.
 
 "Keys" are those of a first call, statement by statement. It may look first whether a filter leaves few
 rows; the answer is kept for five minutes. `PRIMARY` stands for the rows of the page, `search` for the
 full-text index.
+
+To draw it again (about ten minutes a server, and as long to seed a million tickets):
+
+    python -m benchmarks.seed mysql://root@127.0.0.1:3306/desk_10k --tickets 10000
+    python -m benchmarks.seed mysql://root@127.0.0.1:3306/desk_1m --tickets 1000000
+    python -m benchmarks.explain mysql://root@127.0.0.1:3306/desk_10k mysql://root@127.0.0.1:3306/desk_1m \\
+      --output docs/queries.md
+
+`python -m benchmarks.worst_lists` looks for lists that read more than these: every two or three filters at
+once.
+
+What still grows with the desk: filters that are each common and rare together (all rows of the one that
+leaves the fewest are looked at); tickets changed since some time and sorted by priority or from the oldest
+on (the tickets of one month); the numbered pages up to the 10,000th row, of which index entries are read;
+totals that the sums cannot tell (the index entries of one filter); the medians of statistics (the index
+entries up to the rank). A search for signs, or for words of one or two letters, by an admin is broken off
+after 4 s (`search_too_slow`).
 """
 
 
@@ -115,6 +136,15 @@ def list_reads(newest: datetime, middle: str, middle_by_priority: str) -> Iterat
             created_to=newest - 335 * day,
         )
         yield read(f"admin, updated lately, {order}", ADMIN, order, updated_from=newest - day / 4)
+        yield read(f"admin, updated in 90 days, {order}", ADMIN, order, updated_from=newest - 90 * day)
+        yield read(
+            f"admin, closed and created in one year, {order}",
+            ADMIN,
+            order,
+            status=["closed"],
+            created_from=newest - 700 * day,
+            created_to=newest - 335 * day,
+        )
         yield read(f"agent, status=assigned, {order}", AGENT, order, status=["assigned"])
         yield read(f"agent, status=closed, {order}", AGENT, order, status=["closed"])
         yield read(f"agent, priority=urgent, {order}", AGENT, order, priority=["urgent"])
@@ -140,6 +170,15 @@ def list_reads(newest: datetime, middle: str, middle_by_priority: str) -> Iterat
     yield read("admin, page 400", ADMIN, page=400)
     yield read("admin, total", ADMIN, include_total=True)
     yield read("agent, total", AGENT, include_total=True)
+    yield read("admin, status=closed, total", ADMIN, include_total=True, status=["closed"])
+    yield read("admin, a common tag, total", ADMIN, include_total=True, tag=["vip"])
+    yield read(
+        "admin, created in one year, total",
+        ADMIN,
+        include_total=True,
+        created_from=newest - 700 * day,
+        created_to=newest - 335 * day,
+    )
 
 
 def search_reads() -> Iterator[Read]:
@@ -177,6 +216,22 @@ def search_reads() -> Iterator[Read]:
 
 def _search(name: str, caller: Caller, order: Order, wanted: TicketFilter) -> Read:
     return Read(name, lambda: list_tickets(caller=caller, wanted=wanted, order=order, page=PageRequest()))
+
+
+def statistics_reads(newest: datetime) -> Iterator[Read]:
+    """The numbers of a dashboard, of all time and of spans, in zones that are whole hours off, or not."""
+    day = timedelta(days=1)
+    spans = {
+        "all time": Span(),
+        "a year": Span(newest - 700 * day, newest - 335 * day),
+        "30 days": Span(newest - 130 * day, newest - 100 * day),
+    }
+    for who, caller in (("admin", ADMIN), ("agent", AGENT), ("busy customer", BUSY)):
+        for (name, span), zone in product(spans.items(), ("UTC", "Europe/Paris", "Asia/Kathmandu")):
+            yield Read(
+                f"statistics, {who}, {name}, {zone}",
+                partial(read_statistics, caller=caller, span=span, zone=ZoneInfo(zone), now=newest),
+            )
 
 
 def ticket_reads(ticket_id: int, owner: int) -> Iterator[Read]:
@@ -232,22 +287,17 @@ def rows_read() -> int:
 
 
 def measure(read: Read) -> Measured:
-    """Does it a few times; the first time is what a cold process does."""
+    """Does it twice; the first time is what a cold process does."""
     with statements() as seen, suppress(SearchTooSlow):
         read.run()
     count, texts = len(seen), list(seen)
-    before = rows_read()
+    before, started = rows_read(), time.perf_counter()
     with suppress(SearchTooSlow):
         read.run()
+    milliseconds = (time.perf_counter() - started) * 1000
     # Asking costs rows itself: those of the table of counters.
     rows = rows_read() - before - _asking()
-    times = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        with suppress(SearchTooSlow):
-            read.run()
-        times.append((time.perf_counter() - started) * 1000)
-    return Measured(_keys(texts), count, max(rows, 0), statistics.median(times))
+    return Measured(_keys(texts), count, max(rows, 0), milliseconds)
 
 
 def _asking() -> int:
@@ -310,6 +360,7 @@ def measure_all(address: Address, only: str) -> dict[str, Measured]:
                 encode_cursor("-priority", 2, middle.id),
             ),
             *search_reads(),
+            *statistics_reads(newest),
             *ticket_reads(owned.id, owned.user_id),
         ]
         results = {}
@@ -346,7 +397,8 @@ def main(addresses: Sequence[str], output: Path | None, only: str) -> None:
             tickets = Ticket.select().count()
         by_server.setdefault(version, []).append((f"{tickets:,}", results))
     today = datetime.now(UTC).date()
-    parts = [f"## {version}, {today}\n\n{table(results)}\n" for version, results in by_server.items()]
+    load = f"{os.cpu_count()} cores, load {os.getloadavg()[2]:.0f}"
+    parts = [f"## {version}, {today}, {load}\n\n{table(results)}\n" for version, results in by_server.items()]
     text = "\n".join([PREFACE, *parts])
     if output:
         output.write_text(text)

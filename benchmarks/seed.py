@@ -16,8 +16,10 @@ from itertools import accumulate
 import click
 
 from benchmarks.vocabulary import Writer
-from sav.models.database import connection, database, mysql_database
+from sav.domain.statistics import PER_DAY
+from sav.models.database import connection, database, mysql_database, transaction
 from sav.models.migrate import STATEMENT_TIMEOUT_SECONDS, migrate
+from sav.operations.count_tickets import TURN, add_to_sums, make_wider_sums_anew
 from tests.servers.addresses import Address
 from tests.servers.belongings import create_database
 
@@ -96,19 +98,23 @@ def ticket_rows(count: int, *, seed: int = 1) -> Iterator[tuple[str, list[str]]]
         own_tags = {tags[dice.randrange(70_001)] for _ in range(int(roll * 10) - 6)}
         listed = ", ".join(f'"{tag}"' for tag in sorted(map(str, own_tags)))
         resolved = _time(changed) if status in ("resolved", "closed") else "NULL"
+        answered = (
+            "NULL" if assignee == "NULL" else _time(created + timedelta(seconds=number * 7_919 % 86_400))
+        )
         yield (
             f"({number},'SEED-{number:08}',{_customer(dice)},{assignee},'{write.words(3, 8)}',"
             f"'{write.description()}','{status}',{_text(priorities[dice.randrange(100_003)])},"
             f"{_text(categories[dice.randrange(100_003)])},{_text(sources[dice.randrange(100_003)])},{resolved},"
             f"{_time(changed) if status == 'closed' else 'NULL'},'[{listed}]','{{}}',{_time(created)},"
-            f"{_time(changed)},{_time(changed) if dice.random() < 0.005 else 'NULL'})",
+            f"{_time(changed)},{_time(changed) if dice.random() < 0.005 else 'NULL'},{answered},0)",
             [f"({number},'{tag}')" for tag in own_tags],
         )
 
 
+ANALYZED = "support_tickets, ticket_tags, ticket_messages, counted_tickets, desk_counts, wider_counts"
 TICKET_COLUMNS = (
     "id, ticket_number, user_id, assigned_to, subject, description, status, priority, category, source, "
-    "resolved_at, closed_at, tags, metadata, created_at, updated_at, deleted_at"
+    "resolved_at, closed_at, tags, metadata, created_at, updated_at, deleted_at, first_response_at, uncounted"
 )
 
 
@@ -161,6 +167,47 @@ def _insert(table: str, columns: str, rows: Sequence[str]) -> None:
         database.execute_sql(f"INSERT INTO {table} ({columns}) VALUES {','.join(rows)}")  # noqa: S608
 
 
+COUNTED = (
+    "INSERT INTO counted_tickets (ticket_id, status, priority, category, source, assigned_to, rating, "
+    "escalated, reopened, created_at, resolved_at, closed_at, first_response_micros, resolution_micros) "
+    "SELECT id, status, priority, category, source, assigned_to, satisfaction_rating, "
+    "escalated_at IS NOT NULL, reopen_count > 0, created_at, resolved_at, closed_at, "
+    "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, created_at, first_response_at)), "
+    "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, created_at, resolved_at)) "
+    "FROM support_tickets WHERE deleted_at IS NULL"
+)
+SUMS: dict[str, tuple[str, str, str, str]] = {
+    # Of each kind: the label, the instant, the time that is summed up, and which tickets.
+    "opened": ("''", "created_at", "0", "TRUE"),
+    "status": ("status", "created_at", "0", "TRUE"),
+    "priority": ("priority", "created_at", "0", "TRUE"),
+    "category": ("COALESCE(category, '')", "created_at", "0", "TRUE"),
+    "source": ("source", "created_at", "0", "TRUE"),
+    "first_response": ("''", "created_at", "first_response_micros", "first_response_micros IS NOT NULL"),
+    "resolution": ("''", "created_at", "resolution_micros", "resolution_micros IS NOT NULL"),
+    "closed": ("''", "closed_at", "0", "closed_at IS NOT NULL"),
+    "resolved": ("''", "resolved_at", "0", "resolved_at IS NOT NULL"),
+    "resolved_by": ("assigned_to", "resolved_at", "0", "assigned_to IS NOT NULL AND resolved_at IS NOT NULL"),
+    "load": ("assigned_to", "NULL", "0", "assigned_to IS NOT NULL AND status NOT IN ('resolved', 'closed')"),
+}
+
+
+def count() -> None:
+    """What the job `metrics` would have made of these tickets by now: they count as nothing else."""
+    database.execute_sql(COUNTED)
+    for kind, (label, instant, micros, condition) in SUMS.items():
+        minutes = 15 if kind in PER_DAY else 24 * 60
+        slot = f"TIMESTAMPDIFF(MINUTE, '1970-01-01', {instant}) DIV {minutes} * {minutes // 15}"
+        database.execute_sql(
+            "INSERT INTO desk_counts (kind, slot, label, tickets, micros) "  # noqa: S608
+            f"SELECT '{kind}', COALESCE({slot}, 0) AS slot, {label} AS label, COUNT(*), SUM({micros}) "
+            f"FROM counted_tickets WHERE {condition} GROUP BY slot, label"
+        )
+    with transaction():
+        add_to_sums({TURN: (1, 0)})
+        make_wider_sums_anew()
+
+
 def set_indexes_aside() -> list[str]:
     """Drops what the lists of tickets read; returns the statements that bring it back."""
     primary = {"PRIMARY", "ticket_number"}
@@ -195,13 +242,15 @@ def seed(address: Address, *, tickets: int, messages: int) -> None:
         index_statements = set_indexes_aside()
         with click.progressbar(length=tickets * (1 + messages), label="rows") as bar:
             fill(tickets, messages=messages, progress=bar.update)
-        with click.progressbar(length=3, label="indexes") as bar:
+        with click.progressbar(length=4, label="indexes and sums") as bar:
             for statement in index_statements:
                 database.execute_sql(statement)
             bar.update(1)
             add_full_text_index()
             bar.update(1)
-            database.execute_sql("ANALYZE TABLE support_tickets, ticket_tags, ticket_messages").fetchall()
+            count()
+            bar.update(1)
+            database.execute_sql(f"ANALYZE TABLE {ANALYZED}").fetchall()
             bar.update(1)
 
 

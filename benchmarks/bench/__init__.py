@@ -1,0 +1,1 @@
+"""The measurements behind `benchmarks/RESULTS.md`; see `benchmarks/README.md`."""
