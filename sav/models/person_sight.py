@@ -1,0 +1,95 @@
+"""Where a person's data is: their accounts, their tickets, and how much of everything there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import peewee
+
+from sav.domain.email_addresses import mailbox
+from sav.domain.privacy import Subject
+from sav.models.database import is_sqlite
+from sav.models.tables import Agent, Attachment, Contact, Event, MailDelivery, Message, Ticket
+
+TICKETS_A_READ = 500
+"""How many of a person's tickets one statement reads."""
+
+
+def subject_named(*, user_id: int | None, email: str | None, accounts_by_email: bool) -> Subject:
+    """Whom the id or the address stands for.
+
+    With `accounts_by_email` the accounts that are written to at this address belong to the person, too. The
+    other way round an address is theirs only when it is named: nobody has to verify the one in an account.
+    """
+    named = Subject.of(user_id=user_id, email=email)
+    known = accounts_of(email) if email and accounts_by_email else set()
+    user_ids = named.user_ids | known
+    staff = Agent.select(Agent.email).where(Agent.user_id.in_(sorted(user_ids)), Agent.email.is_null(False))
+    addresses = frozenset(mailbox(agent.email or "") for agent in staff) if user_ids else frozenset()
+    return Subject(user_ids=user_ids, email=named.email, desk_addresses=addresses)
+
+
+def accounts_of(email: str) -> set[int]:
+    """The accounts that are written to at this address."""
+    column: Any = Contact.email
+    if is_sqlite():
+        column = column.collate("NOCASE")
+    found = Contact.select(Contact.user_id, Contact.email).where(column == email.strip())
+    # The database finds too many: to its collation josé@… is jose@….
+    return {contact.user_id for contact in found if mailbox(contact.email) == mailbox(email)}
+
+
+def person_tickets(subject: Subject, *, after: int = 0) -> list[int]:
+    """The ids of a person's next tickets, deleted ones too, in their order; none when there are no more."""
+    found: set[int] = set()
+    if subject.user_ids:
+        mine = Ticket.user_id.in_(sorted(subject.user_ids))
+        found |= {ticket.id for ticket in _some(Ticket.select(Ticket.id).where(mine), after)}
+    if subject.email is not None:
+        found |= _tickets_of_address(subject.email, after)
+    return sorted(found)[:TICKETS_A_READ]
+
+
+def all_person_tickets(subject: Subject) -> Iterator[list[int]]:
+    """All of them, in batches."""
+    after = 0
+    while batch := person_tickets(subject, after=after):
+        after = batch[-1]
+        yield batch
+
+
+def _tickets_of_address(email: str, after: int) -> set[int]:
+    # A ticket with an owner is its owner's, whatever address stands in it: that of a gift, or a mistake.
+    query = Ticket.select(Ticket.id, Ticket.contact_email).where(
+        Ticket.contact_email == email, Ticket.user_id.is_null()
+    )
+    mine: set[int] = set()
+    while True:
+        rows = _some(query, after)
+        # The database finds too many: to its collation josé@… is jose@….
+        mine |= {row.id for row in rows if mailbox(row.contact_email or "") == email}
+        if len(mine) >= TICKETS_A_READ or len(rows) < TICKETS_A_READ:
+            return mine
+        after = rows[-1].id
+
+
+def _some(query: peewee.ModelSelect[Ticket], after: int) -> list[Ticket]:
+    return list(query.where(Ticket.id > after).order_by(Ticket.id).limit(TICKETS_A_READ))
+
+
+def how_much(subject: Subject) -> dict[str, int]:
+    """How many rows of each kind hang on the person's tickets; for whoever wants to know before."""
+    counts = {"tickets": 0, "messages": 0, "attachments": 0, "events": 0, "mail_deliveries": 0}
+    tables = {
+        "messages": Message,
+        "attachments": Attachment,
+        "events": Event,
+        "mail_deliveries": MailDelivery,
+    }
+    for ids in all_person_tickets(subject):
+        counts["tickets"] += len(ids)
+        for name, table in tables.items():
+            rows: Any = table.select().where(table.ticket_id.in_(ids))  # type: ignore[attr-defined]
+            counts[name] += rows.count()
+    return counts

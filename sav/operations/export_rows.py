@@ -1,0 +1,166 @@
+"""A person's data as documents, a few rows at a time, without what the desk keeps from customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+import peewee
+
+from sav.domain.addresses import same_spelling
+from sav.domain.events import PUBLISHED_NAMES
+from sav.domain.privacy import Subject, concerns
+from sav.domain.signed_tokens import address_hash
+from sav.models.person_sight import all_person_tickets
+from sav.models.tables import (
+    Agent,
+    Attachment,
+    Contact,
+    Event,
+    MailDelivery,
+    MailPreference,
+    Message,
+    ReceivedEvent,
+    ServiceSecret,
+    Ticket,
+)
+
+ROWS_A_READ = 500
+
+TICKET_FIELDS = (
+    "id", "ticket_number", "user_id", "subject", "description", "status", "priority", "category", "source",
+    "contact_email", "contact_name", "locale", "first_response_at", "resolved_at", "closed_at",
+    "escalated_at", "resolution_notes", "satisfaction_rating", "satisfaction_comment", "tags", "metadata",
+    "reopen_count", "created_at", "updated_at", "deleted_at",
+)  # fmt: skip
+MESSAGE_FIELDS = (
+    "id", "ticket_id", "user_id", "author_role", "author_name", "author_email", "content", "read_at",
+    "created_at", "updated_at", "deleted_at",
+)  # fmt: skip
+FILE_FIELDS = (
+    "id", "ticket_id", "message_id", "user_id", "file_name", "file_type", "file_size", "mime_type", "state",
+    "created_at",
+)  # fmt: skip
+MAIL_FIELDS = (
+    "ticket_id", "kind", "recipient", "recipient_name", "locale", "state", "due_at", "sent_at",
+)  # fmt: skip
+
+Rows = Iterator[Mapping[str, Any]]
+
+
+def tickets(subject: Subject) -> Rows:
+    """The person's tickets, deleted ones too."""
+    for ids in all_person_tickets(subject):
+        for row in Ticket.select().where(Ticket.id.in_(ids)).order_by(Ticket.id):
+            yield _document(row, TICKET_FIELDS)
+
+
+def messages(subject: Subject) -> Rows:
+    """What was said in them: no internal notes. Of the staff their names, as customers see them."""
+    for ids in all_person_tickets(subject):
+        for row in _by_id(Message, Message.ticket_id.in_(ids) & ~Message.is_internal):
+            document = _document(row, MESSAGE_FIELDS)
+            if row.author_role in ("agent", "admin"):
+                document["author_email"] = None
+            yield document
+
+
+def attachments(subject: Subject) -> Rows:
+    """What is known of their files."""
+    for row in _files(subject):
+        yield _document(row, FILE_FIELDS)
+
+
+def person_files(subject: Subject) -> Iterator[Attachment]:
+    """The files that can be handed out."""
+    return (row for row in _files(subject) if row.state == "available")
+
+
+def _files(subject: Subject) -> Iterator[Attachment]:
+    for ids in all_person_tickets(subject):
+        public = Message.select(Message.id).where(Message.ticket_id.in_(ids), ~Message.is_internal)
+        seen = Attachment.message_id.is_null() | Attachment.message_id.in_(public)
+        there = Attachment.state.in_(["available", "quarantined"])
+        yield from _by_id(Attachment, Attachment.ticket_id.in_(ids) & there & seen)
+
+
+def history(subject: Subject) -> Rows:
+    """What happened to their tickets, and when; what other services were told of it."""
+    for ids in all_person_tickets(subject):
+        for fact in _by_id(Event, Event.ticket_id.in_(ids)):
+            # The others may tell that there is a note, and when somebody worked on it.
+            if fact.name in PUBLISHED_NAMES:
+                yield {
+                    "ticket_id": fact.ticket_id,
+                    "name": fact.name,
+                    "occurred_at": _plain(fact.occurred_at),
+                    "by": fact.actor_role,
+                    "published": fact.data,
+                }
+
+
+def mails(subject: Subject) -> Rows:
+    """The mails to the requesters of their tickets."""
+    for ids in all_person_tickets(subject):
+        to_requester = MailDelivery.kind.in_(["received", "reply", "resolved", "closed"])
+        for row in _by_id(MailDelivery, MailDelivery.ticket_id.in_(ids) & to_requester):
+            yield _document(row, MAIL_FIELDS)
+
+
+def account(subject: Subject) -> Rows:
+    """Where they are written to, and their place on the roster."""
+    ids = sorted(subject.user_ids)
+    addresses = set(subject.addresses)
+    for contact in Contact.select().where(Contact.user_id.in_(ids)):
+        addresses.add(contact.email)
+        yield {"kind": "contact", **_document(contact, ("user_id", "email", "name", "locale", "updated_at"))}
+    for agent in Agent.select().where(Agent.user_id.in_(ids)):
+        fields = ("user_id", "name", "email", "active", "available", "capacity", "categories", "created_at")
+        yield {"kind": "agent", **_document(agent, fields)}
+    secret: ServiceSecret | None = ServiceSecret.get_or_none(ServiceSecret.name == "links")
+    if secret is not None and addresses:
+        key = bytes.fromhex(secret.secret)
+        hashes = sorted(address_hash(same_spelling(address), secret=key) for address in addresses)
+        for wish in MailPreference.select().where(MailPreference.address_hash.in_(hashes)):
+            yield {"kind": "wants_no_mails", "mails": wish.kind, "since": _plain(wish.created_at)}
+
+
+def received_events(subject: Subject) -> Rows:
+    """What other services have told of them."""
+    for row in _by_id(ReceivedEvent, ReceivedEvent.id > 0):
+        envelope = orjson.loads(row.envelope)
+        if concerns(envelope, subject):
+            yield {"name": row.name, "received_at": _plain(row.received_at), "envelope": envelope}
+
+
+EXPORTED: Mapping[str, Callable[[Subject], Rows]] = {
+    "account": account,
+    "tickets": tickets,
+    "messages": messages,
+    "attachments": attachments,
+    "history": history,
+    "mails": mails,
+    "received_events": received_events,
+}
+"""The documents of an archive, and where their rows come from."""
+
+
+def _by_id(table: Any, condition: Any) -> Iterator[Any]:
+    after = 0
+    while True:
+        query: peewee.ModelSelect[Any] = table.select().where(condition, table.id > after)
+        batch = list(query.order_by(table.id).limit(ROWS_A_READ))
+        yield from batch
+        if len(batch) < ROWS_A_READ:
+            return
+        after = batch[-1].id
+
+
+def _document(row: Any, fields: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _plain(getattr(row, name)) for name in fields}
+
+
+def _plain(value: Any) -> Any:
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else value
