@@ -1,10 +1,13 @@
 """The daily comparison of files and objects: what a crash has left on one side only is removed.
 
-Three things are looked for, each only when it is old enough to be no upload of this moment: files that never
-became complete, or whose removal was never finished; objects that no file knows; files whose object is gone.
+Archives of persons' data go when their time is over. Of attachments three things are looked for, each only
+when it is old enough to be no upload of this moment: files that never became complete, or whose removal was
+never finished; objects that no file knows; files whose object is gone.
 Should very much be missing on either side, then it was no crash: somebody has named another bucket, or
 another database. Nothing is removed then, and the log says so.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +26,7 @@ from sav.domain.occasion import Occasion
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment
 from sav.operations.effect_claims import Claim, finish_effect, keep_lease
+from sav.operations.expire_exports import expire_exports
 from sav.operations.remove_objects import forget_rows
 from sav.operations.ticket_change import change_ticket
 from sav.storage.object_store import ObjectStore
@@ -59,45 +63,79 @@ class _SeenIds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sweep:
-    claim: Claim
-    store: ObjectStore
-    clock: Callable[[], datetime]
+class Differences:
+    """What there was on one side only."""
 
-    def go_on(self) -> None:
-        """Before each batch: says that somebody is at work; raises `LeaseLost`."""
-        if not keep_lease(self.claim, now=self.clock()):
-            raise LeaseLost
+    unfinished_files: int
+    objects_without_file: int
+    files_without_object: int
+    was_removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    store: ObjectStore
+    go_on: Callable[[int], None]
+    """Called with how many files and objects come next, before each batch."""
+    most: int
 
 
 def sweep_files(
     claim: Claim, *, store: ObjectStore, clock: Callable[[], datetime], age: timedelta = SWEEP_AGE
 ) -> None:
     """Makes rows and objects agree; raises `StorageUnavailable`, and may be done again from the beginning."""
-    now = clock()
-    before, sweep = now - age, _Sweep(claim, store, clock)
-    store.remove_leftovers(older_than=before)
-    _remove_unfinished(sweep, before=before)
+
+    def keep_at_work(_: int) -> None:
+        """Says that somebody is at work; raises `LeaseLost`."""
+        if not keep_lease(claim, now=clock()):
+            raise LeaseLost
+
+    reconcile_files(store=store, now=clock(), age=age, go_on=keep_at_work)
+    with transaction():
+        finish_effect(claim)
+
+
+def reconcile_files(
+    *,
+    store: ObjectStore,
+    now: datetime,
+    age: timedelta = SWEEP_AGE,
+    go_on: Callable[[int], None] = lambda _: None,
+    most: int | None = None,
+    repair: bool = True,
+) -> Differences:
+    """Compares rows and objects that are older than `age`, and removes what is on one side only.
+
+    Two at the same moment, or one that is broken off, do no harm: what is gone is gone. Without `repair`
+    nothing is removed; nor with more than `most` (`MOST_ORPHANS`) on either side, where counting ends.
+    """
+    most = MOST_ORPHANS if most is None else most
+    before, sweep = now - age, _Sweep(store, go_on, most)
+    unfinished = _unfinished(before).count()
+    if repair:
+        store.remove_leftovers(older_than=before)
+        _remove_unfinished(sweep, before=before)
+        expire_exports(store=store, now=now, before=before, go_on=lambda: go_on(0))
     seen, orphans = _compare_objects(sweep, before=before)
     lost = _lost_files(sweep, seen, before=before)
-    if len(orphans) > MOST_ORPHANS or len(lost) > MOST_ORPHANS:
+    is_plausible = len(orphans) <= most and len(lost) <= most
+    if not is_plausible:
         log.error(
             "files and objects differ too much to be the work of a crash; nothing was removed",
             action="sweep_files",
             at_least_objects_without_file=len(orphans),
             at_least_files_without_object=len(lost),
         )
-    else:
+    elif repair:
         _remove_orphans(orphans, store=store)
         for attachment in lost:
             _record_loss(attachment, now=now)
-    with transaction():
-        finish_effect(claim)
+    return Differences(unfinished, len(orphans), len(lost), repair and is_plausible)
 
 
 def _remove_unfinished(sweep: _Sweep, *, before: datetime) -> None:
     while batch := _mark_unfinished(before):
-        sweep.go_on()
+        sweep.go_on(0)
         for attachment in batch:
             sweep.store.delete(attachment.file_path)
         _forget(batch)
@@ -110,12 +148,16 @@ def _remove_unfinished(sweep: _Sweep, *, before: datetime) -> None:
             )
 
 
+def _unfinished(before: datetime) -> peewee.ModelSelect[Attachment]:
+    old = Attachment.state.in_(["pending", "deleted"]) & (Attachment.updated_at < before)
+    return Attachment.select().where(old)
+
+
 @retry_deadlocks
 def _mark_unfinished(before: datetime) -> list[Attachment]:
     """A batch of old files that are on their way in or out; from now on all of them are on their way out."""
-    old = Attachment.state.in_(["pending", "deleted"]) & (Attachment.updated_at < before)
     with transaction():
-        batch = list(Attachment.select().where(old).order_by(Attachment.updated_at).limit(ROWS_A_BATCH))
+        batch = list(_unfinished(before).order_by(Attachment.updated_at).limit(ROWS_A_BATCH))
         ids = [attachment.id for attachment in batch]
         if ids:
             # An upload that was completed in this very moment keeps its file.
@@ -137,13 +179,13 @@ def _compare_objects(sweep: _Sweep, *, before: datetime) -> tuple[_SeenIds, list
     seen = _SeenIds(Attachment.select(peewee.fn.MAX(Attachment.id)).scalar() or 0)
     orphans: list[str] = []
     for batch in _batches(sweep.store.list(KEY_PREFIX, older_than=before)):
-        sweep.go_on()
+        sweep.go_on(len(batch))
         ids = {item.key: _attachment_id(item.key) for item in batch}
         known = _paths([number for number in ids.values() if number])
         for key, number in ids.items():
             if number and known.get(number) == key:
                 seen.add(number)
-            elif len(orphans) <= MOST_ORPHANS:
+            elif len(orphans) <= sweep.most:
                 orphans.append(key)
     return seen, orphans
 
@@ -163,10 +205,10 @@ def _lost_files(sweep: _Sweep, seen: _SeenIds, *, before: datetime) -> list[Atta
     lost: list[Attachment] = []
     last_id = 0
     while batch := _complete_files(after=last_id, before=before):
-        sweep.go_on()
+        sweep.go_on(len(batch))
         last_id = batch[-1].id
         for attachment in batch:
-            if attachment.id in seen or len(lost) > MOST_ORPHANS:
+            if attachment.id in seen or len(lost) > sweep.most:
                 continue
             if not sweep.store.exists(attachment.file_path):
                 lost.append(attachment)

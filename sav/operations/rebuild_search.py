@@ -1,0 +1,75 @@
+"""Makes the full-text index over tickets anew.
+
+It keeps itself up to date with each write. To make it anew is for an index that was damaged, or made with
+other rules (MySQL reads its stop words and shortest words when an index is made).
+"""
+
+from typing import Literal
+
+import peewee
+
+from sav.models.database import database, is_lock_timeout, is_sqlite, transaction
+
+INDEX = "search"
+DRAFT = "search_rebuilt"
+TABLE_LOCK_SECONDS = 5
+"""How long a change of the table waits for statements that use it; all that come after it wait behind."""
+
+Step = Literal["build", "swap"]
+
+
+class TableInUse(Exception):
+    """Statements that were running for longer than we wait for hold the table."""
+
+
+def is_whole() -> bool:
+    """What the database itself says of its index; only SQLite can tell."""
+    if is_sqlite():
+        try:
+            with transaction():
+                # With a rank other than 0 the texts themselves are compared.
+                database.execute_sql(
+                    "INSERT INTO ticket_search(ticket_search, rank) VALUES ('integrity-check', 1)"
+                )
+        except peewee.DatabaseError:
+            return False
+    return True
+
+
+def rebuild_steps() -> list[Step]:
+    """What is to be done; what a run that was broken off has built is not built again."""
+    return ["swap"] if not is_sqlite() and _has(DRAFT) else ["build", "swap"]
+
+
+def rebuild(step: Step) -> None:
+    """Does one step; raises `TableInUse`.
+
+    A server builds the new index beside the old one: searches go on, while writes wait until it is built.
+    Then the two change places, which takes no time. SQLite does both in one statement, before which nothing
+    has changed, and lets reads go on.
+    """
+    if is_sqlite():
+        if step == "build":
+            with transaction():
+                database.execute_sql("INSERT INTO ticket_search(ticket_search) VALUES ('rebuild')")
+        return
+    database.execute_sql("SET SESSION lock_wait_timeout = %s", (TABLE_LOCK_SECONDS,))
+    # As the first one was made: English stop words would make "the" or "de" find nothing.
+    database.execute_sql("SET SESSION innodb_ft_enable_stopword = OFF")
+    try:
+        database.execute_sql(_statement(step))
+    except peewee.OperationalError as error:
+        if is_lock_timeout(error):
+            raise TableInUse from None
+        raise
+
+
+def _statement(step: Step) -> str:
+    if step == "build":
+        return f"ALTER TABLE support_tickets ADD FULLTEXT KEY {DRAFT} (subject, description)"
+    drop = f"DROP INDEX {INDEX}, " if _has(INDEX) else ""
+    return f"ALTER TABLE support_tickets {drop}RENAME INDEX {DRAFT} TO {INDEX}"
+
+
+def _has(name: str) -> bool:
+    return name in {index.name for index in database.get_indexes("support_tickets")}
