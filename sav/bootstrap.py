@@ -1,50 +1,37 @@
-"""The composition root: builds the parts from the settings and joins them; knows all, decides nothing."""
+"""The composition root: builds the parts from the settings and joins them; knows all, decides nothing.
+
+Each function imports what it builds: no process builds everything, and what it does not build it neither
+waits for at its start nor keeps in memory.
+"""
+
+from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import dramatiq
-import falcon
-
-from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
-from sav.actors.broker_probe import BrokerProbe, NoBroker
-from sav.actors.effects import Effect, Means, declare_actors, effect_table
-from sav.actors.embedded_workers import EmbeddedWorkers, LocalDispatch
-from sav.actors.event_exchange import EventExchange
-from sav.actors.event_file import EventFile
-from sav.actors.event_tap import EventTap
-from sav.actors.hint_sender import HintSender
-from sav.actors.middleware import BesideWorker, Companion, StopDeadline
-from sav.actors.publish_event import Publish
-from sav.actors.queue_depths import QueueDepths
-from sav.actors.relay import Relay
-from sav.actors.send_mail import Mails
-from sav.domain.addresses import named_address
-from sav.domain.effects import PUBLISH_EVENT
-from sav.http.app import create_app
-from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
-from sav.http.desk import Desk
-from sav.http.forms import UploadRoom
-from sav.http.rate_limits import PublicDoor, PublicLimits
-from sav.http.roster_door import RosterDoor
-from sav.mail.compose import Sender
-from sav.mail.rules import MailRules
-from sav.mail.smtp import MailServer, PostOffice
 from sav.models.database import STATEMENT_TIMEOUT_SECONDS, database, mysql_database, sqlite_database
 from sav.operations import hints
-from sav.operations.assign_open_tickets import AssignmentRules
-from sav.operations.escalate_ticket import EscalationRules
 from sav.settings import InvalidSettings, Settings, load_settings
-from sav.storage.disk import DiskStore
-from sav.storage.object_store import ObjectStore
-from sav.storage.s3 import S3Store
-from sav.storage.virus_scanner import Clamd, NoScanner, VirusScanner
-from sav.telemetry.exposition import MetricsPort
 from sav.telemetry.logs import configure_logs
 from sav.telemetry.tracing import TracingEnd, start_tracing
+
+if TYPE_CHECKING:
+    import dramatiq
+    import falcon
+
+    from sav.actors.effects import Effect
+    from sav.actors.hint_sender import HintSender
+    from sav.actors.middleware import Companion
+    from sav.actors.publish_event import Publish
+    from sav.http.answer_caches import CacheBounds
+    from sav.http.authentication import TokenVerifier
+    from sav.http.rate_limits import PublicLimits
+    from sav.mail.rules import MailRules
+    from sav.mail.smtp import MailServer, PostOffice
+    from sav.storage.object_store import ObjectStore
+    from sav.storage.virus_scanner import VirusScanner
 
 EVENT_FILE = "events.jsonl"
 EXIT_WRONG_SETTINGS = 2
@@ -82,6 +69,9 @@ def start_traces(settings: Settings) -> None:
 
 def web_hints(settings: Settings) -> HintSender:
     """From now on the writes of this process hint to the workers, through RabbitMQ."""
+    from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
+    from sav.actors.hint_sender import HintSender
+
     broker = rabbitmq_broker(settings)
     sender = HintSender(HintDispatcher(broker, queue_name=effects_queue(settings)))
     hints.listen(sender)
@@ -90,6 +80,10 @@ def web_hints(settings: Settings) -> HintSender:
 
 def worker() -> None:
     """What `dramatiq sav.bootstrap:worker` calls in each of its processes."""
+    import dramatiq
+
+    from sav.actors.middleware import BesideWorker, StopDeadline
+
     try:
         settings = load_settings()
     except InvalidSettings as error:
@@ -106,6 +100,14 @@ def worker() -> None:
 
 def worker_broker(settings: Settings) -> dramatiq.Broker:
     """The broker with every actor, and with a relay that lives as long as the worker."""
+    from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
+    from sav.actors.effects import declare_actors
+    from sav.actors.event_tap import EventTap
+    from sav.actors.hint_sender import HintSender
+    from sav.actors.middleware import BesideWorker
+    from sav.actors.relay import Relay
+    from sav.telemetry.exposition import MetricsPort
+
     broker = rabbitmq_broker(settings)
     dispatch = HintDispatcher(broker, queue_name=effects_queue(settings))
     companions: list[Companion] = [Relay(dispatch), EventTap(settings), TracingEnd()]
@@ -122,11 +124,16 @@ class Embedded:
     """Workers and a relay inside one process, for `sav up`."""
 
     def __init__(self, settings: Settings) -> None:
+        from sav.actors.embedded_workers import EmbeddedWorkers, LocalDispatch
+        from sav.actors.event_tap import EventTap
+        from sav.actors.relay import Relay
+        from sav.domain.effects import PUBLISH_EVENT
+
         publish = _publish(settings)
         self._workers = EmbeddedWorkers(
             _effects(settings, publish),
             threads=settings.WORKER_THREADS,
-            accepts=lambda hint: hint.effect != PUBLISH_EVENT or not publish.is_known_to_be_down,
+            accepts=lambda effect: effect != PUBLISH_EVENT or not publish.is_known_to_be_down,
             release=publish.release,
         )
         self._companions: list[Companion] = [Relay(LocalDispatch(self._workers))]
@@ -151,6 +158,13 @@ def embedded(settings: Settings) -> Embedded:
 
 
 def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
+    from sav.actors.effects import Means, effect_table
+    from sav.actors.event_file import EventFile
+    from sav.actors.outside_traces import OutsideTraces
+    from sav.actors.send_mail import Mails
+    from sav.operations.assign_open_tickets import AssignmentRules
+    from sav.operations.escalate_ticket import EscalationRules
+
     return effect_table(
         Means(
             publish=publish,
@@ -168,12 +182,20 @@ def _effects(settings: Settings, publish: Publish) -> dict[str, Effect]:
             mails=Mails(rules=mail_rules(settings), office=_post_office(settings)),
             quiet_for=timedelta(days=settings.AUTO_CLOSE_RESOLVED_DAYS),
             scanner=virus_scanner(settings),
+            traces=OutsideTraces(settings, event_file=publish if isinstance(publish, EventFile) else None),
+            exports_kept_for=timedelta(days=settings.PRIVACY_EXPORT_DAYS),
+            mails_kept_for=timedelta(days=settings.MAIL_DELIVERY_RETENTION_DAYS),
+            service_name=settings.APP_NAME,
         )
     )
 
 
 def mail_rules(settings: Settings) -> MailRules:
     """What mails say of us, and where they lead."""
+    from sav.domain.addresses import named_address
+    from sav.mail.compose import Sender
+    from sav.mail.rules import MailRules
+
     name, address = named_address(settings.MAIL_FROM)
     return MailRules(
         sender=Sender(name=name, address=address, timezone=ZoneInfo(settings.DESK_TIMEZONE)),
@@ -186,6 +208,8 @@ def mail_rules(settings: Settings) -> MailRules:
 
 def mail_server(settings: Settings) -> MailServer | None:
     """The mail server, if there is one."""
+    from sav.mail.smtp import MailServer
+
     if settings.SMTP_HOST is None:
         return None
     password = settings.SMTP_PASSWORD
@@ -199,13 +223,19 @@ def mail_server(settings: Settings) -> MailServer | None:
 
 
 def _post_office(settings: Settings) -> PostOffice | None:
+    from sav.mail.smtp import PostOffice
+
     server = mail_server(settings)
     return PostOffice(server) if server else None
 
 
 def _publish(settings: Settings) -> Publish:
     if settings.SAV_BROKER == "embedded":
+        from sav.actors.event_file import EventFile
+
         return EventFile(settings.SAV_DATA_DIR / EVENT_FILE)
+    from sav.actors.event_exchange import EventExchange
+
     return EventExchange(settings)
 
 
@@ -218,10 +248,22 @@ def web_application(settings: Settings) -> falcon.App[Any, Any]:
 
 def http_application(settings: Settings) -> falcon.App[Any, Any]:
     """The HTTP tier on a database that `initialise_database` has named."""
+    from importlib.metadata import version
+
+    from sav.actors.broker_probe import BrokerProbe, NoBroker
+    from sav.actors.queue_depths import QueueDepths
+    from sav.http.answer_caches import AnswerCaches
+    from sav.http.app import create_app
+    from sav.http.desk import Desk
+    from sav.http.forms import UploadRoom
+    from sav.http.rate_limits import PublicDoor
+    from sav.http.roster_door import RosterDoor
+
     return create_app(
         Desk(
             service_name=settings.APP_NAME,
             version=version("sav-service"),
+            is_behind_tls=settings.public_url.startswith("https://"),
             verifier=_verifier(settings),
             roster=RosterDoor(default_capacity=settings.AGENT_DEFAULT_CAPACITY),
             clock=lambda: datetime.now(UTC),
@@ -234,6 +276,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             arrival="quarantined" if settings.CLAMAV_HOST else "available",
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
             public_door=PublicDoor(_public_limits(settings)),
+            caches=AnswerCaches(_cache_bounds(settings)),
             queue_depths=None if settings.SAV_BROKER == "embedded" else QueueDepths(settings),
         )
     )
@@ -242,7 +285,11 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
 def object_store(settings: Settings) -> ObjectStore:
     """Where attachments are kept."""
     if settings.SAV_STORAGE == "disk":
+        from sav.storage.disk import DiskStore
+
         return DiskStore(directory=settings.SAV_DATA_DIR / "attachments", public_url=settings.public_url)
+    from sav.storage.s3 import S3Store
+
     return S3Store(
         endpoint=settings.MINIO_ENDPOINT,
         access_key=settings.MINIO_ACCESS_KEY,
@@ -253,7 +300,21 @@ def object_store(settings: Settings) -> ObjectStore:
     )
 
 
+def _cache_bounds(settings: Settings) -> CacheBounds:
+    from sav.http.answer_caches import CacheBounds
+
+    return CacheBounds(
+        megabytes=settings.CACHE_MEMORY_MB,
+        list_seconds=settings.CACHE_LIST_SECONDS,
+        detail_seconds=settings.CACHE_DETAIL_SECONDS,
+        statistics_seconds=settings.CACHE_STATISTICS_SECONDS,
+        attachment_seconds=settings.CACHE_ATTACHMENT_SECONDS,
+    )
+
+
 def _public_limits(settings: Settings) -> PublicLimits:
+    from sav.http.rate_limits import PublicLimits
+
     return PublicLimits(
         requests_per_minute=settings.PUBLIC_REQUESTS_PER_MINUTE,
         requests_per_minute_overall=settings.PUBLIC_REQUESTS_PER_MINUTE_OVERALL,
@@ -266,12 +327,16 @@ def _public_limits(settings: Settings) -> PublicLimits:
 
 def virus_scanner(settings: Settings) -> VirusScanner:
     """Who passes files."""
+    from sav.storage.virus_scanner import Clamd, NoScanner
+
     if settings.CLAMAV_HOST is None:
         return NoScanner()
     return Clamd(host=settings.CLAMAV_HOST, port=settings.CLAMAV_PORT)
 
 
 def _verifier(settings: Settings) -> TokenVerifier:
+    from sav.http.authentication import JwksKeys, SharedSecret, TokenVerifier
+
     secret = settings.JWT_SECRET
     keys = SharedSecret(secret.get_secret_value()) if secret else JwksKeys(settings.jwks_url)
     return TokenVerifier(keys, issuer=settings.JWT_ISSUER, audience=settings.JWT_AUDIENCE)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,37 @@ def preview(out: Path) -> None:
     from sav.hands.mail_preview import write_previews
 
     click.echo(f"{len(write_previews(out))} files are in {out}.")
+
+
+HANDS = {
+    "backfill-metrics": "Count the desk's tickets again, and repair the numbers.",
+    "copy-files": "Copy the store's files out, for a back-up, or in again.",
+    "dead-letters": "List, replay and discard what could not be done.",
+    "import-tickets": "Import the tickets of a former system.",
+    "link-guest-tickets": "Give guests' tickets to the accounts they have.",
+    "privacy": "Give out or erase what is known of a person.",
+    "reindex-search": "Make the full-text index anew.",
+    "replay-events": "Publish events of the past again.",
+    "sweep-files": "Compare files with the objects in the store.",
+}
+"""The operator's commands that also stand alone in `scripts/`."""
+
+
+def _add_hand(name: str, short_help: str) -> None:
+    @main.command(
+        name,
+        short_help=short_help,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def run(arguments: tuple[str, ...]) -> None:
+        module = import_module(f"sav.hands.{name.replace('-', '_')}")
+        module.main(args=list(arguments), prog_name=f"sav {name}")
+
+
+for _name, _short_help in HANDS.items():
+    _add_hand(_name, _short_help)
 
 
 def _write(pages: Mapping[Path, Callable[[], str]], command: str, *, check: bool) -> None:

@@ -64,6 +64,8 @@ TICKS: dict[str, Tick] = {
     "auto-close": Tick(effect=CLOSE_QUIET_TICKETS, every=timedelta(days=1), offset=timedelta(hours=2)),
     "escalation-watch": Tick(effect=WATCH_ESCALATIONS, every=timedelta(minutes=30)),
     "metrics": Tick(effect=AGGREGATE_METRICS, every=timedelta(hours=1)),
+    # Between the hours too, lest a read has to correct what a busy hour has changed.
+    "metrics-tail": Tick(effect=AGGREGATE_METRICS, every=timedelta(minutes=1)),
     "housekeeping": Tick(effect=HOUSEKEEPING, every=timedelta(days=1), offset=timedelta(hours=3)),
     "surveys": Tick(effect=SURVEYS, every=timedelta(hours=1)),
 }

@@ -10,7 +10,15 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sav.domain.addresses import named_address
@@ -19,6 +27,15 @@ from sav.domain.ticket_lifecycle import Priority
 MINIMUM_SECRET_BYTES = 32
 """HS256 with a shorter key can be guessed from a single token."""
 
+
+EXAMPLE_SECRETS = frozenset({"sav_password", "adminpass123", "guest", "change-me"})
+"""Every secret that stands in a file of this project: known to all, so none in production."""
+# A secret, and what says that it is used at all.
+_USED_WITH = {
+    "DB_PASSWORD": ("DB_CONNECTION", "mysql"),
+    "MINIO_SECRET_KEY": ("SAV_STORAGE", "s3"),
+    "RABBITMQ_PASSWORD": ("SAV_BROKER", "rabbitmq"),
+}
 
 _NODE = re.compile(r"[^:,\s]+(:[0-9]{1,5})?")
 
@@ -58,6 +75,7 @@ MailAddress = Annotated[str, AfterValidator(_mail_address)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Bound = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Lifetime = Annotated[float, Field(ge=0, le=86_400)]
 Network = IPv4Network | IPv6Network
 Text = Annotated[str, Field(min_length=1)]
 
@@ -69,14 +87,16 @@ class Settings(BaseSettings):
 
     APP_NAME: Text = Field("sav-service", description="The name the service reports in `/health` and logs.")
     APP_ENV: Literal["local", "test", "staging", "production"] = Field(
-        "local", description="Where it runs; logs are for people on `local` and JSON everywhere else."
+        "local",
+        description="Where it runs; logs are for people on `local` and JSON everywhere else. `production` "
+        "does not start with a secret that stands in an example.",
     )
     APP_PORT: Port = Field(8007, description="The port that the HTTP tier listens on.")
     APP_HOST: Text = Field("0.0.0.0", description="The address that the HTTP tier listens on.")  # noqa: S104
     SAV_PUBLIC_URL: HttpUrl | None = Field(
         None,
         description="This service's address as browsers reach it, for the links it hands out "
-        "(`http://localhost:` + `APP_PORT`).",
+        "(`http://localhost:` + `APP_PORT`); with `https://`, browsers are told to come back by TLS alone.",
     )
     SAV_TRUSTED_PROXIES: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
@@ -120,19 +140,23 @@ class Settings(BaseSettings):
         description="The database's name; with `sqlite`, a path, or a name for a file in `SAV_DATA_DIR`.",
     )
     DB_USERNAME: Text = Field("sav_user", description="The database user.")
-    DB_PASSWORD: SecretStr = Field(SecretStr("sav_password"), description="The database user's password.")
+    DB_PASSWORD: SecretStr = Field(
+        SecretStr("sav_password"), validate_default=True, description="The database user's password."
+    )
 
+    SAV_STORAGE: Literal["s3", "disk"] = Field(
+        "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
+    )
     MINIO_ENDPOINT: HttpOrigin = Field("http://minio:9000", description="The S3 store of attachments.")
     MINIO_PUBLIC_ENDPOINT: HttpOrigin | None = Field(
         None, description="The store's address as browsers reach it, for download URLs (`MINIO_ENDPOINT`)."
     )
     MINIO_ACCESS_KEY: Text = Field("admin", description="The S3 access key.")
-    MINIO_SECRET_KEY: SecretStr = Field(SecretStr("adminpass123"), description="The S3 secret key.")
+    MINIO_SECRET_KEY: SecretStr = Field(
+        SecretStr("adminpass123"), validate_default=True, description="The S3 secret key."
+    )
     MINIO_BUCKET: Text = Field("sav", description="The bucket of attachments.")
     MINIO_REGION: Text = Field("us-east-1", description="The bucket's region.")
-    SAV_STORAGE: Literal["s3", "disk"] = Field(
-        "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
-    )
 
     CLAMAV_HOST: Text | None = Field(
         None,
@@ -145,6 +169,11 @@ class Settings(BaseSettings):
         "`MAX_ATTACHMENT_SIZE_MB`.",
     )
 
+    SAV_BROKER: Literal["rabbitmq", "embedded"] = Field(
+        "rabbitmq",
+        description="Who carries jobs and events: RabbitMQ, or this process alone, which appends events to "
+        "`SAV_DATA_DIR/events.jsonl`.",
+    )
     RABBITMQ_HOST: Text = Field(
         "rabbitmq",
         description="The message broker; of a cluster, its nodes separated by commas, with ports where they "
@@ -152,7 +181,9 @@ class Settings(BaseSettings):
     )
     RABBITMQ_PORT: Port = Field(5672, description="The broker's port, where `RABBITMQ_HOST` names none.")
     RABBITMQ_USER: Text = Field("guest", description="The broker's user.")
-    RABBITMQ_PASSWORD: SecretStr = Field(SecretStr("guest"), description="The broker user's password.")
+    RABBITMQ_PASSWORD: SecretStr = Field(
+        SecretStr("guest"), validate_default=True, description="The broker user's password."
+    )
     RABBITMQ_VHOST: Text = Field("/", description="The broker's virtual host.")
     RABBITMQ_EXCHANGE: Text = Field(
         "sav_exchange", description="The durable topic exchange that domain events are published to."
@@ -167,11 +198,6 @@ class Settings(BaseSettings):
     RABBITMQ_QUEUE_TYPE: Literal["classic", "quorum"] = Field(
         "classic",
         description="The type of the queues that are made: `quorum` for a cluster. Queues that exist stay.",
-    )
-    SAV_BROKER: Literal["rabbitmq", "embedded"] = Field(
-        "rabbitmq",
-        description="Who carries jobs and events: RabbitMQ, or this process alone, which appends events to "
-        "`SAV_DATA_DIR/events.jsonl`.",
     )
 
     AUTH_SERVICE_URL: HttpUrl = Field("http://auth-service:8000", description="The authentication service.")
@@ -244,6 +270,13 @@ class Settings(BaseSettings):
         "`{ticket_id}` in it (`https://shop.example/support/{ticket_number}`); without it there are none.",
     )
 
+    MAIL_DELIVERY_RETENTION_DAYS: Annotated[float, Field(ge=3, le=36_500)] = Field(
+        90, description="How long it is kept to whom a mail was sent, and when; decimals allowed."
+    )
+    PRIVACY_EXPORT_DAYS: Annotated[float, Field(gt=0, le=365)] = Field(
+        7, description="How long the archive of a person's data can be downloaded; decimals allowed."
+    )
+
     SAV_DATA_DIR: Path = Field(
         Path("var"), description="Where the embedded database, files and secrets are kept."
     )
@@ -253,6 +286,25 @@ class Settings(BaseSettings):
     )
     WEB_PROCESSES: Annotated[int, Field(ge=1, le=64)] = Field(2, description="HTTP processes.")
     WEB_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Threads of each HTTP process.")
+    CACHE_MEMORY_MB: Annotated[float, Field(ge=0, le=16_384)] = Field(
+        32,
+        description="What each HTTP process may take to keep answers ready, in MB of 1,048,576 bytes; `0` "
+        "turns the caches off. They are never older than the last write, whatever their lifetime.",
+    )
+    CACHE_LIST_SECONDS: Lifetime = Field(
+        180, description="How long lists of tickets are kept ready; `0` turns this cache off."
+    )
+    CACHE_DETAIL_SECONDS: Lifetime = Field(
+        60, description="How long tickets with their messages are kept ready; `0` turns this cache off."
+    )
+    CACHE_STATISTICS_SECONDS: Lifetime = Field(
+        300, description="How long statistics are kept ready; `0` turns this cache off."
+    )
+    CACHE_ATTACHMENT_SECONDS: Lifetime = Field(
+        600,
+        description="How long what is known of attachments is kept ready; `0` turns this cache off. Links to "
+        "files are made anew each time.",
+    )
     WORKER_PROCESSES: Annotated[int, Field(ge=1, le=64)] = Field(2, description="Worker processes.")
     WORKER_THREADS: Annotated[int, Field(ge=1, le=256)] = Field(
         4, description="Threads of each worker process; with the embedded broker, of the one process."
@@ -285,6 +337,15 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
             raise ValueError(f"must be at least {MINIMUM_SECRET_BYTES} bytes long")
+        return value
+
+    @field_validator("DB_PASSWORD", "MINIO_SECRET_KEY", "RABBITMQ_PASSWORD", "JWT_SECRET", "SMTP_PASSWORD")
+    @classmethod
+    def _no_example(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        switch, wanted = _USED_WITH.get(info.field_name or "", ("APP_ENV", "production"))
+        is_used = info.data.get("APP_ENV") == "production" and info.data.get(switch) == wanted
+        if is_used and value is not None and value.get_secret_value() in EXAMPLE_SECRETS:
+            raise ValueError("is the one of an example, which all the world knows; choose another one")
         return value
 
     @field_validator("RABBITMQ_HOST")

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/up and scripts/test, in the project's directory.
+# Sourced by scripts/up, scripts/test and scripts/bench, in the project's directory.
 
 # find_python: sets $python to a Python that is new enough, or ends the script.
 find_python() {

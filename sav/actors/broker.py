@@ -12,7 +12,7 @@ from dramatiq.middleware import Middleware, ShutdownNotifications, TimeLimit
 
 from sav.actors.amqp import NOT_FOUND, connection_options
 from sav.actors.middleware import DatabaseConnection, LogContext
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle
 from sav.settings import Settings
 
 TIME_LIMIT_MILLISECONDS = 5 * 60 * 1000
@@ -48,12 +48,12 @@ class HintDispatcher:
         self._broker = broker
         self._queue_name = queue_name
 
-    def __call__(self, hint: Hint) -> None:
+    def __call__(self, bundle: Bundle) -> None:
         """Returns once the broker has confirmed the message; raises whatever goes wrong, within seconds."""
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=self._queue_name,
-            actor_name=hint.effect,
-            args=(hint.ticket_id,),
+            actor_name=bundle.effect,
+            args=(bundle.ticket_ids,),
             kwargs={},
             options={},
         )

@@ -10,7 +10,7 @@ from sav.actors.effects import Effect
 from sav.actors.hint_queue import HintQueue
 from sav.actors.relay import NotNow
 from sav.models.database import drop_connection, ensure_connection
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle, Hint
 
 CAPACITY = 1000
 """How many hints may wait for a thread; the relay brings back what finds no place."""
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class EmbeddedWorkers:
     """`threads` threads that take hints from one queue, on which nothing depends: tokens are in the database.
 
-    `accepts` says whether it makes sense to follow a hint now; `release` is called in a thread that has had
+    `accepts` says whether it makes sense to do an effect now; `release` is called in a thread that has had
     nothing to do, and at its end.
     """
 
@@ -32,7 +32,7 @@ class EmbeddedWorkers:
         effects: Mapping[str, Effect],
         *,
         threads: int,
-        accepts: Callable[[Hint], bool] = lambda _: True,
+        accepts: Callable[[str], bool] = lambda _: True,
         release: Callable[[], None] = lambda: None,
         capacity: int = CAPACITY,
     ) -> None:
@@ -63,27 +63,29 @@ class EmbeddedWorkers:
         """For writers: never waits and never raises."""
         self._queue.offer(hint)
 
-    def accept(self, hint: Hint) -> None:
-        """For the relay: takes a hint, or raises `NotNow` when there is no place or no sense in it."""
-        if not self._accepts(hint) or not self._queue.offer(hint):
+    def accept(self, bundle: Bundle) -> None:
+        """For the relay: takes hints, or raises `NotNow` when one has no place, or makes no sense now."""
+        if not self._accepts(bundle.effect):
+            raise NotNow
+        if not all(self._queue.offer(hint) for hint in bundle.hints()):
             raise NotNow
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            hint = self._queue.take(timeout_seconds=IDLE_SECONDS)
-            if hint is None:
+            bundle = self._queue.take(timeout_seconds=IDLE_SECONDS)
+            if bundle is None:
                 self._release()
             else:
-                self._do(hint)
+                self._do(bundle)
         self._release()
         drop_connection()
 
-    def _do(self, hint: Hint) -> None:
+    def _do(self, bundle: Bundle) -> None:
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(action=hint.effect, ticket_id=hint.ticket_id)
+        structlog.contextvars.bind_contextvars(action=bundle.effect)
         try:
             ensure_connection()
-            self._effects[hint.effect](hint.ticket_id)
+            self._effects[bundle.effect](bundle.ticket_ids)
         except Exception:
             # The token is still there, and the relay comes back to it.
             log.exception("an effect failed")
@@ -95,8 +97,8 @@ class LocalDispatch:
     def __init__(self, workers: EmbeddedWorkers) -> None:
         self._workers = workers
 
-    def __call__(self, hint: Hint) -> None:
-        self._workers.accept(hint)
+    def __call__(self, bundle: Bundle) -> None:
+        self._workers.accept(bundle)
 
     def release(self) -> None:
         """Nothing is held open."""

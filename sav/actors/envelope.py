@@ -1,11 +1,20 @@
 """An event as it leaves the service."""
 
+from dataclasses import dataclass
 from datetime import UTC
 
 import orjson
 
 from sav.domain.events import SCHEMA_VERSION
 from sav.operations.due_effects import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event on its way out, and the span in whose name it goes, while tracing is on."""
+
+    publication: Publication
+    traceparent: str | None = None
 
 
 def envelope(publication: Publication) -> bytes:

@@ -1,45 +1,27 @@
-"""Publishes events to the topic exchange, each confirmed by the broker."""
+"""Publishes events to the topic exchange, many at once, each confirmed by the broker."""
 
-import contextlib
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pika
 import pika.exceptions
-from pika.adapters.blocking_connection import BlockingChannel
 
-from sav.actors.amqp import HEARTBEAT_SECONDS, NOT_FOUND, connect
+from sav.actors.amqp import HEARTBEAT_SECONDS
 from sav.actors.circuit_breaker import CircuitBreaker
-from sav.actors.envelope import envelope
-from sav.operations.due_effects import Publication
+from sav.actors.confirmed_line import ConfirmedLine, Message
+from sav.actors.envelope import Outgoing, envelope
 from sav.settings import Settings
-from sav.telemetry.tracing import traceparent
 
 LONGEST_IDLE_SECONDS = HEARTBEAT_SECONDS / 2
 """A connection that was not used for longer is replaced: nobody has answered its heartbeats meanwhile."""
 
 
-def _headers(publication: Publication) -> dict[str, str] | None:
-    known = {"request_id": publication.request_id, "traceparent": traceparent()}
-    return {name: value for name, value in known.items() if value} or None
-
-
-@dataclass(slots=True)
-class _Line:
-    """A thread's connection and channel, and when it was last used (monotonic seconds)."""
-
-    connection: pika.BlockingConnection
-    channel: BlockingChannel
-    used_at: float
-
-
 class EventExchange:
-    """The durable topic exchange `RABBITMQ_EXCHANGE`. Each thread has a connection of its own."""
+    """The durable topic exchange `RABBITMQ_EXCHANGE`. Each thread has a line of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._exchange = settings.RABBITMQ_EXCHANGE
         self._threads = threading.local()
         self._breaker = CircuitBreaker()
 
@@ -48,86 +30,82 @@ class EventExchange:
         """Whether publishing failed a moment ago, so that it is too early to try again."""
         return self._breaker.is_open
 
-    def __call__(self, publication: Publication) -> None:
-        """Returns once the broker has confirmed the event; raises whatever goes wrong.
+    def __call__(self, events: Sequence[Outgoing]) -> list[BaseException | None]:
+        """For each event None once the broker has confirmed it, or else why it may not be out.
 
-        An exception does not mean that the event is not out: it may be published twice, with the same id.
+        Raises when nothing could be sent. An event that is not known to be out may be so all the same: it
+        may be published twice, with the same id.
         """
+        messages = [_message(event) for event in events]
         try:
-            self._publish_with_second_try(publication)
+            unsure = self._send(messages)
         except Exception:
             self._breaker.failed()
             raise
-        self._breaker.succeeded()
+        return self._send_again(messages, sorted(unsure))
 
     def release(self) -> None:
-        """Closes this thread's connection."""
-        line: _Line | None = getattr(self._threads, "line", None)
+        """Closes this thread's line."""
+        line: ConfirmedLine | None = getattr(self._threads, "line", None)
         self._threads.line = None
         if line is not None:
-            with contextlib.suppress(Exception):
-                line.connection.close()
+            line.close()
 
-    def _publish_with_second_try(self, publication: Publication) -> None:
-        line = self._open_line()
-        if line is not None:
-            try:
-                self._publish(line, publication)
-                return
-            except Exception:
-                # A connection from before proves little about the broker. It goes as a whole: after a NACK
-                # too, because a channel whose publish was refused once may be refused for ever.
-                self.release()
+    def _send_again(self, messages: Sequence[Message], places: Sequence[int]) -> list[BaseException | None]:
+        """Each alone: a line from before proves little about the broker, and one event that the broker
+        refuses takes the others on its channel with it."""
+        troubles: list[BaseException | None] = [None] * len(messages)
+        for done, place in enumerate(places):
+            trouble = self._send_alone(messages[place])
+            troubles[place] = trouble
+            if trouble is not None and not isinstance(trouble, pika.exceptions.ChannelClosedByBroker):
+                # Not this event's fault: so it would be with all that follow.
+                self._breaker.failed()
+                for other in places[done:]:
+                    troubles[other] = trouble
+                return troubles
+        self._breaker.succeeded()
+        return troubles
+
+    def _send_alone(self, message: Message) -> BaseException | None:
         try:
-            self._publish(self._new_line(), publication)
-        except Exception:
+            return self._send([message]).get(0)
+        except Exception as error:
+            return error
+
+    def _send(self, messages: Sequence[Message]) -> dict[int, BaseException]:
+        line = self._line()
+        try:
+            troubles = line.send(messages)
+        except BaseException:
             self.release()
             raise
-
-    def _publish(self, line: _Line, publication: Publication) -> None:
-        # Not mandatory: an event that nobody has bound a queue for goes nowhere, and that is no error.
-        line.channel.basic_publish(
-            exchange=self._exchange,
-            routing_key=publication.name,
-            body=envelope(publication),
-            properties=pika.BasicProperties(
-                message_id=publication.event_id,
-                type=publication.name,
-                content_type="application/json",
-                content_encoding="utf-8",
-                delivery_mode=pika.DeliveryMode.Persistent.value,
-                headers=_headers(publication),
-            ),
-        )
-        line.used_at = time.monotonic()
-
-    def _open_line(self) -> _Line | None:
-        line: _Line | None = getattr(self._threads, "line", None)
-        if line is not None and time.monotonic() - line.used_at > LONGEST_IDLE_SECONDS:
+        if troubles:
             self.release()
-            return None
-        return line
+        self._threads.used_at = time.monotonic()
+        return troubles
 
-    def _new_line(self) -> _Line:
-        connection = connect(self._settings)
-        try:
-            channel = self._declare(connection)
-            channel.confirm_delivery()
-        except Exception:
-            with contextlib.suppress(Exception):
-                connection.close()
-            raise
-        self._threads.line = _Line(connection, channel, time.monotonic())
+    def _line(self) -> ConfirmedLine:
+        line: ConfirmedLine | None = getattr(self._threads, "line", None)
+        if line is not None and time.monotonic() - self._threads.used_at <= LONGEST_IDLE_SECONDS:
+            return line
+        self.release()
+        self._threads.line = ConfirmedLine(self._settings, exchange=self._settings.RABBITMQ_EXCHANGE)
         return self._threads.line  # type: ignore[no-any-return]
 
-    def _declare(self, connection: pika.BlockingConnection) -> BlockingChannel:
-        """A channel on which the exchange is known to exist, with whatever arguments it was made."""
-        channel = connection.channel()
-        try:
-            channel.exchange_declare(self._exchange, passive=True)
-        except pika.exceptions.ChannelClosedByBroker as error:
-            if error.reply_code != NOT_FOUND:
-                raise
-            channel = connection.channel()
-            channel.exchange_declare(self._exchange, exchange_type="topic", durable=True)
-        return channel
+
+def _message(event: Outgoing) -> Message:
+    publication = event.publication
+    about = {"request_id": publication.request_id, "traceparent": event.traceparent}
+    return Message(
+        routing_key=publication.name,
+        body=envelope(publication),
+        properties=pika.BasicProperties(
+            message_id=publication.event_id,
+            type=publication.name,
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=pika.DeliveryMode.Persistent.value,
+            headers={name: value for name, value in about.items() if value} or None,
+        ),
+    )

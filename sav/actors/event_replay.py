@@ -95,6 +95,7 @@ def _publication(event: PublishedEvent) -> Publication:
     # The envelope asks for nothing that concerns the token, which is long gone.
     return Publication(
         token_id=0,
+        ticket_id=event.data["ticket_id"],
         event_id=event.event_id,
         name=event.name,
         published_sequence=event.published_sequence,

@@ -20,6 +20,7 @@ from sav.domain.foreign_events import (
     OrderIssue,
     Person,
     ProductIssue,
+    UserDeleted,
     UserRegistered,
     priority_of_severity,
 )
@@ -157,10 +158,31 @@ class _UserRegistered(_Data):
         )
 
 
-DATA_OF: dict[str, type[_OrderIssue] | type[_ProductIssue] | type[_UserRegistered]] = {
+class _UserDeleted(_Data):
+    """Somebody's account is gone: all that is known of them here is erased."""
+
+    user_id: Annotated[UserId, Meaning("The user who is gone.", example=1)]
+    email: Annotated[
+        Email | None,
+        Meaning(
+            "Their e-mail address, when what was written under it without an account must go, too.",
+            example="camille@example.com",
+        ),
+    ] = None
+    email_verified: Annotated[
+        bool | None,
+        Meaning("`false` when nobody has shown that it is theirs; then it is left alone.", example=True),
+    ] = None
+
+    def fact(self) -> UserDeleted:
+        return UserDeleted(user_id=self.user_id, email=None if self.email_verified is False else self.email)
+
+
+DATA_OF: dict[str, type[_OrderIssue] | type[_ProductIssue] | type[_UserRegistered] | type[_UserDeleted]] = {
     "order.issue": _OrderIssue,
     "product.issue_reported": _ProductIssue,
     "user.registered": _UserRegistered,
+    "user.deleted": _UserDeleted,
 }
 """Every event that is consumed, and what its data must hold."""
 

@@ -2,48 +2,49 @@
 
 import threading
 
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle, Hint, bundle_size
 
 
 class HintQueue:
-    """First in, first out. Whoever offers never waits; whoever takes does."""
+    """First in, first out within an effect, whose hints leave in bundles; effects take turns.
+
+    Whoever offers never waits; whoever takes does.
+    """
 
     def __init__(self, *, capacity: int) -> None:
         self._capacity = capacity
-        # A dict, for its order and because a hint that already waits needs no second place.
-        self._waiting: dict[Hint, None] = {}
+        # Dicts, for their order and because a hint that already waits needs no second place.
+        self._waiting: dict[str, dict[int, None]] = {}
+        self._length = 0
         self._changed = threading.Condition()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return self._length
 
     def offer(self, hint: Hint) -> bool:
         """Returns whether the hint has a place now: not when the queue is full or closed."""
         with self._changed:
-            if hint in self._waiting:
+            if hint.ticket_id in self._waiting.get(hint.effect, ()):
                 return True
-            if self._closed or len(self._waiting) >= self._capacity:
+            if self._closed or self._length >= self._capacity:
                 return False
-            self._waiting[hint] = None
+            self._waiting.setdefault(hint.effect, {})[hint.ticket_id] = None
+            self._length += 1
             self._changed.notify()
             return True
 
-    def take(self, *, timeout_seconds: float) -> Hint | None:
-        """The hint that waits longest; None when none came in time, or when the queue is closed and empty."""
+    def take(self, *, timeout_seconds: float) -> Bundle | None:
+        """Of the effect that waits longest; None when none came in time, or when it is closed and empty."""
         with self._changed:
             if not self._waiting and not self._closed:
                 self._changed.wait(timeout_seconds)
-            if not self._waiting:
-                return None
-            hint = next(iter(self._waiting))
-            del self._waiting[hint]
-            return hint
+            return self._take() if self._waiting else None
 
-    def clear(self) -> tuple[Hint, ...]:
-        """Empties the queue; returns what was in it."""
+    def clear(self) -> int:
+        """Empties the queue; returns how many hints were in it."""
         with self._changed:
-            dropped = tuple(self._waiting)
+            dropped, self._length = self._length, 0
             self._waiting.clear()
             return dropped
 
@@ -56,3 +57,13 @@ class HintQueue:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def _take(self) -> Bundle:
+        effect = next(iter(self._waiting))
+        size, waiting = bundle_size(effect), tuple(self._waiting.pop(effect))
+        taken, left = waiting[:size], waiting[size:]
+        if left:
+            # Behind the other effects, whose turn it is now.
+            self._waiting[effect] = dict.fromkeys(left)
+        self._length -= len(taken)
+        return Bundle(effect, taken)

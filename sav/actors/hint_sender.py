@@ -14,7 +14,7 @@ import structlog
 from sav.actors.circuit_breaker import CircuitBreaker
 from sav.actors.hint_queue import HintQueue
 from sav.actors.relay import Dispatch
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle, Hint
 
 CAPACITY = 1000
 """How many hints may wait while the broker is slow; more are dropped."""
@@ -77,9 +77,10 @@ class HintSender:
 
     def _run(self) -> None:
         while True:
-            hint = self._queue.take(timeout_seconds=IDLE_SECONDS)
-            if hint is not None:
-                self._send(hint)
+            # All that have come while the last ones were sent go together.
+            bundle = self._queue.take(timeout_seconds=IDLE_SECONDS)
+            if bundle is not None:
+                self._send(bundle)
             elif self._queue.closed:
                 break
             else:
@@ -87,13 +88,13 @@ class HintSender:
             self._report()
         self._dispatch.release()
 
-    def _send(self, hint: Hint) -> None:
+    def _send(self, bundle: Bundle) -> None:
         try:
             # Not only AMQP's own errors: a broker that accepts and then says nothing raises others.
-            self._dispatch(hint)
+            self._dispatch(bundle)
         except Exception as error:
             pause_seconds = self._breaker.failed()
-            self._dropped += 1 + len(self._queue.clear())
+            self._dropped += len(bundle.ticket_ids) + self._queue.clear()
             log.warning(
                 "the broker is unavailable; the relay will find what is due",
                 action="hint",

@@ -32,9 +32,7 @@ class LogContext(Middleware):
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(
-            action=message.actor_name, job_id=message.message_id, ticket_id=next(iter(message.args), None)
-        )
+        structlog.contextvars.bind_contextvars(action=message.actor_name, job_id=message.message_id)
 
     def after_process_message(
         self,

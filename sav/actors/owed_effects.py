@@ -1,4 +1,4 @@
-"""Does the effects that a ticket, or the desk, owes: a few at a time, each given back when it fails."""
+"""Does the effects that tickets, or the desk, owe: a few at a time, each given back when it fails."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +10,13 @@ import structlog
 from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connection_lost
 from sav.operations.desk_effects import is_being_done
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
-from sav.telemetry.metrics import measured_effect
-from sav.telemetry.tracing import effect_span
+from sav.telemetry.metrics import count_tries, measured_effect
+from sav.telemetry.tracing import begin_effect_span, effect_span
 
 EFFECTS_A_CLAIM = 20
 """How many a worker takes at a time: few enough to be done long before the lease ends."""
+EFFECTS_A_TRANSACTION = 50
+"""How many it takes of an effect that is done for several at once."""
 
 TOKENS_TOGETHER = 1000
 """How many tokens that ask for the same are answered at once."""
@@ -28,20 +30,26 @@ def do_owed_effects(
     effect: str,
     do: Callable[[Claim], None],
     *,
-    ticket_id: int = DESK,
+    ticket_ids: Sequence[int] = (DESK,),
     at_a_time: int = EFFECTS_A_CLAIM,
+    do_all: Callable[[Sequence[Claim]], None] | None = None,
 ) -> None:
-    """Does everything of this kind that the ticket (or the desk) owes and that nobody else is doing.
+    """Does everything of this kind that the tickets (or the desk) owe and that nobody else is doing.
 
-    `do` must end with `finish_effect`, in the transaction of what it does.
+    `do` must end with `finish_effect`, in the transaction of what it does. `do_all` does the same for several
+    in one transaction, and raises when it cannot: then each is done by itself, and fails by itself.
     """
     owner = str(uuid4())
     while claims := claim_effects(
-        effect=effect, ticket_id=ticket_id, owner=owner, now=datetime.now(UTC), limit=at_a_time
+        effect=effect, ticket_ids=ticket_ids, owner=owner, now=datetime.now(UTC), limit=at_a_time
     ):
+        if do_all is not None and len(claims) > 1 and _are_done_together(claims, do_all):
+            continue
         for claim in claims:
             # Each on behalf of the request that caused it; what `do` binds for itself ends with it too.
-            with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
+            with structlog.contextvars.bound_contextvars(
+                request_id=claim.request_id, ticket_id=claim.ticket_id
+            ):
                 _try(claim, do)
 
 
@@ -74,6 +82,32 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
         log.info("effect done", action=effect, ticket_id=DESK, tokens=len(claims))
 
 
+def _are_done_together(claims: Sequence[Claim], do_all: Callable[[Sequence[Claim]], None]) -> bool:
+    started = time.perf_counter()
+    spans = [
+        begin_effect_span(claim.effect, request_id=claim.request_id, ticket_id=claim.ticket_id)
+        for claim in claims
+    ]
+    trouble: Exception | None = None
+    try:
+        do_all(claims)
+    except Exception as error:
+        if is_the_databases_fault(error):
+            raise
+        # No try of any of them: whose fault it is shows when each is done by itself.
+        trouble = error
+    for span in spans:
+        span.end(trouble)
+    if trouble is not None:
+        log.info("effects are done one by one", action=claims[0].effect, reason=type(trouble).__name__)
+        return False
+    seconds = time.perf_counter() - started
+    count_tries(claims[0].effect, done=len(claims), failed=0, seconds=seconds)
+    for claim in claims:
+        _tell(claim, seconds, request_id=claim.request_id)
+    return True
+
+
 def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
     started = time.perf_counter()
     try:
@@ -88,12 +122,17 @@ def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
             raise
         give_back(claim=claim, error=error, now=datetime.now(UTC))
         return
+    _tell(claim, time.perf_counter() - started)
+
+
+def _tell(claim: Claim, seconds: float, **about: str | None) -> None:
     log.info(
         "effect done",
         action=claim.effect,
         ticket_id=claim.ticket_id,
         effect_id=claim.token_id,
-        duration_ms=round((time.perf_counter() - started) * 1000, 1),
+        duration_ms=round(seconds * 1000, 1),
+        **about,
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from sav.actors.circuit_breaker import CircuitBreaker
 from sav.models.database import drop_connection, ensure_connection
 from sav.operations.due_effects import return_hints, take_due_hints
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle, Hint, bundles
 
 INTERVAL_SECONDS = 1.0
 """How often the relay looks."""
@@ -27,15 +27,15 @@ log = structlog.get_logger(__name__)
 class Dispatch(Protocol):
     """Hands hints to whoever does the effects."""
 
-    def __call__(self, hint: Hint) -> None:
-        """Raises `NotNow` about this hint, or anything else about all of them."""
+    def __call__(self, bundle: Bundle) -> None:
+        """Raises `NotNow` about this bundle, or anything else about all of them."""
 
     def release(self) -> None:
         """Lets go of what the calling thread holds open for it."""
 
 
 class NotNow(Exception):
-    """Whoever does the effects takes this hint later; others may still be taken."""
+    """Whoever does the effects takes these hints later; others may still be taken."""
 
 
 class DispatchFailed(Exception):
@@ -77,17 +77,17 @@ class Relay:
         """Hands on all that is due; returns how many hints. Raises `DispatchFailed`, and database errors."""
         handed = 0
         while not self._stopping.is_set() and (due := take_due_hints(now=self._clock())):
-            self._hand_on(due)
+            self._hand_on(bundles(due))
             handed += len(due)
         return handed
 
-    def _hand_on(self, due: Sequence[Hint]) -> None:
-        refused: list[Hint] = []
-        for place, hint in enumerate(due):
+    def _hand_on(self, due: Sequence[Bundle]) -> None:
+        refused: list[Bundle] = []
+        for place, bundle in enumerate(due):
             try:
-                self._dispatch(hint)
+                self._dispatch(bundle)
             except NotNow:
-                refused.append(hint)
+                refused.append(bundle)
             except Exception as error:
                 self._give_back([*refused, *due[place:]])
                 raise DispatchFailed from error
@@ -95,8 +95,9 @@ class Relay:
             self._give_back(refused)
             raise DispatchFailed
 
-    def _give_back(self, hints: Sequence[Hint]) -> None:
+    def _give_back(self, refused: Sequence[Bundle]) -> None:
         now = self._clock()
+        hints: list[Hint] = [hint for bundle in refused for hint in bundle.hints()]
         return_hints(hints=hints, due_at=now + RETURNED_HINTS_WAIT, now=now)
 
     def _run(self) -> None:

@@ -82,8 +82,9 @@ def _count_try(claim: Claim, error: Exception) -> None:
 
 
 def _try(claim: Claim, rules: MailRules, session: Session | None) -> None:
-    delivery: MailDelivery = MailDelivery.get_by_id(claim.sequence)
-    if delivery.state not in ("due", "failed"):
+    delivery: MailDelivery | None = MailDelivery.get_or_none(MailDelivery.id == claim.sequence)
+    # It may be gone: its person was erased, or its time was over.
+    if delivery is None or delivery.state not in ("due", "failed"):
         leave_settled(claim)
         return
     try:

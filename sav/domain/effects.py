@@ -32,9 +32,17 @@ SURVEYS = "surveys"
 """Owed by the desk: tickets that were closed without a word to their customer are made up for."""
 SWEEP_FILES = "sweep_files"
 """Owed by the desk: files without an object, and objects without a file, are found and removed."""
+ERASE_PERSON = "erase_person"
+"""Owed by the desk: a person's data is erased, a part at a time; the token's sequence is the request's id."""
+BUILD_EXPORT = "build_export"
+"""Owed by the desk: a person's data is put into an archive; the token's sequence is the request's id."""
 
 OWED_BY_DESK: frozenset[str] = frozenset({ASSIGN_TICKETS})
 """Those that facts owe, and that are about the desk as a whole instead of the fact's ticket."""
+
+DONE_TOGETHER: frozenset[str] = frozenset({PUBLISH_EVENT, NOTIFY})
+"""Those that a worker does for many tickets at once: each alone is quick, and waits for nobody outside
+for long. Of the others each ticket's is followed by itself, so that a slow one keeps back nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +87,7 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = {
     SEND_MAIL: RetryPolicy(tries=150, first=timedelta(seconds=10), longest=timedelta(minutes=40)),
     SURVEYS: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
     SWEEP_FILES: RetryPolicy(tries=10, first=timedelta(seconds=10), longest=timedelta(hours=1)),
+    # Whoever asked was promised both; the database, the broker and the store come back.
+    ERASE_PERSON: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
+    BUILD_EXPORT: RetryPolicy(tries=None, first=timedelta(seconds=1), longest=timedelta(minutes=5)),
 }

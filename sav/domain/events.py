@@ -166,6 +166,14 @@ class TicketDeleted(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TicketImported(Fact):
+    """A ticket came from a former system with all its past, of which nobody is told."""
+
+    name: ClassVar[str] = "ticket.imported"
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoteAdded(Fact):
     """An internal note was added, for staff only."""
 
@@ -239,6 +247,13 @@ class AttachmentLost(Fact):
     attachment_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketErased(Fact):
+    """What somebody wrote, and who they were, was erased; numbers and times stay."""
+
+    name: ClassVar[str] = "ticket.erased"
+
+
 PUBLISHED: tuple[type[Fact], ...] = (
     TicketCreated,
     TicketAssigned,
@@ -253,6 +268,7 @@ INTERNAL: tuple[type[Fact], ...] = (
     TicketStatusChanged,
     TicketReopened,
     TicketDeleted,
+    TicketImported,
     NoteAdded,
     MessageEdited,
     MessageDeleted,
@@ -262,6 +278,7 @@ INTERNAL: tuple[type[Fact], ...] = (
     AttachmentRefused,
     AttachmentDeleted,
     AttachmentLost,
+    TicketErased,
 )
 CATALOGUE: dict[str, type[Fact]] = {fact.name: fact for fact in (*PUBLISHED, *INTERNAL)}
 PUBLISHED_NAMES: frozenset[str] = frozenset(fact.name for fact in PUBLISHED)

@@ -46,8 +46,16 @@ class UserRegistered:
     name: str | None
 
 
-ForeignFact = OrderIssue | ProductIssue | UserRegistered
-ForeignName = Literal["order.issue", "product.issue_reported", "user.registered"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserDeleted:
+    """Somebody's account is gone, and their data must go. The e-mail only when it was certainly theirs."""
+
+    user_id: int
+    email: str | None
+
+
+ForeignFact = OrderIssue | ProductIssue | UserRegistered | UserDeleted
+ForeignName = Literal["order.issue", "product.issue_reported", "user.registered", "user.deleted"]
 
 _PRIORITY_OF_SEVERITY: dict[str, Priority] = {
     "low": "low",

@@ -23,7 +23,10 @@ LONGEST_SPAN = timedelta(days=1830)
 MICROS = 1_000_000
 QUARTER = timedelta(minutes=15)
 """Sums of a day are kept by the quarter of an hour: since 1972 every zone's midnight is the start of one."""
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+BLOCK = 32 * DAY
+"""What is not listed per day is summed up over these, too: a span of years has few of them."""
 RATINGS = range(1, 6)
 NO_CATEGORY = ""
 """The key of tickets without a category: the one text that can be no category's name."""
@@ -113,6 +116,10 @@ class Span:
     since: datetime | None = None
     until: datetime | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        return self.since is not None and self.until is not None and self.since >= self.until
+
     def holds(self, instant: datetime | None) -> bool:
         if instant is None:
             return True
@@ -147,6 +154,13 @@ def cell_of(mark: Mark) -> Cell:
 def width_of(kind: Kind) -> timedelta:
     """How much time a sum of this kind covers."""
     return QUARTER if kind in PER_DAY else DAY
+
+
+def wider_widths(kind: Kind) -> tuple[timedelta, ...]:
+    """Over how much more time marks of this kind are summed, too; load is so now, at no time."""
+    if kind == "load":
+        return ()
+    return (HOUR, DAY) if kind in PER_DAY else (BLOCK,)
 
 
 def slot_of(instant: datetime, width: timedelta = QUARTER) -> int:

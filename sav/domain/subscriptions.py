@@ -26,6 +26,8 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.TicketStatusChanged.name: (ASSIGN_TICKETS,),
     events.TicketReopened.name: (ASSIGN_TICKETS, ESCALATE_TICKET),
     events.TicketDeleted.name: (ASSIGN_TICKETS,),
+    # What is still to do is found: open tickets by the sweep of each minute, urgent ones by the watch.
+    events.TicketImported.name: (),
     events.NoteAdded.name: (),
     events.MessageEdited.name: (),
     events.MessageDeleted.name: (),
@@ -35,6 +37,8 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     events.AttachmentRefused.name: (REMOVE_OBJECTS, NOTIFY),
     events.AttachmentDeleted.name: (REMOVE_OBJECTS,),
     events.AttachmentLost.name: (),
+    # Its objects, when it has any, are owed by themselves.
+    events.TicketErased.name: (),
 }
 
 Changes = Mapping[str, Mapping[str, Any]]

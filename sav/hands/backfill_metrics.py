@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,15 +20,23 @@ from sav.hands.commands import (
     settings_for,
     with_logs,
 )
+from sav.hands.long_runs import (
+    ResumeFile,
+    Throttle,
+    fingerprint_of,
+    pause_option,
+    rate_option,
+    restart_option,
+    resume_file_option,
+)
 from sav.operations.recount_tickets import (
     Recounted,
     days_to_recount,
     recount_load,
     recount_sums_of,
     recount_tickets_of,
+    recount_wider_sums,
 )
-
-FINGERPRINT_LENGTH = 12
 
 log = structlog.get_logger(__name__)
 
@@ -51,17 +55,10 @@ class _Day(click.ParamType[date]):
 class _Place:
     """How far a backfill is: all days before `day` are done."""
 
-    fingerprint: str
-    day: str
+    day: str = ""
     tickets: int = 0
     wrong_tickets: int = 0
     wrong_sums: int = 0
-
-    def save(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.draft")
-        draft.write_text(json.dumps(asdict(self)))
-        os.replace(draft, file)
 
     @property
     def found(self) -> Recounted:
@@ -71,19 +68,17 @@ class _Place:
 @click.command(cls=Command, context_settings=CONTEXT_SETTINGS)
 @click.option("--from", "since", type=_Day(), help="The first day, in UTC (that of the first ticket).")
 @click.option("--to", "until", type=_Day(), help="The last day, in UTC (today).")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Tickets a second at most.")
+@rate_option
+@pause_option
 @click.option("--dry-run", is_flag=True, help="Only compare; change nothing.")
-@click.option(
-    "--resume-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where the place is kept, seen from the project's directory (a file in SAV_DATA_DIR).",
-)
-@click.option("--restart", is_flag=True, help="Begin anew, although a backfill was broken off.")
+@resume_file_option
+@restart_option
 @embedded_option
 def main(
     since: date | None,
     until: date | None,
     rate: float | None,
+    pause: float,
     dry_run: bool,
     resume_file: Path | None,
     restart: bool,
@@ -116,10 +111,14 @@ def main(
         if dry_run:
             _compare(since, until)
             return
-        fingerprint = _fingerprint(since, until)
-        file = resume_file or settings.SAV_DATA_DIR / f"backfill-{fingerprint}.json"
-        place = (None if restart else _kept_place(file, fingerprint)) or _Place(fingerprint, "")
-        _backfill(since, until, place, file, _Throttle(rate))
+        fingerprint = fingerprint_of(since, until)
+        resume = ResumeFile(
+            resume_file or settings.SAV_DATA_DIR / f"backfill-{fingerprint}.json", fingerprint
+        )
+        kept = None if restart else resume.kept()
+        if kept:
+            click.echo(f"Going on with {kept['day']} ({resume.path}).")
+        _backfill(since, until, _Place(**(kept or {})), resume, Throttle(rate, pause))
 
 
 def _compare(since: date | None, until: date | None) -> None:
@@ -132,6 +131,7 @@ def _compare(since: date | None, until: date | None) -> None:
             found += recount_sums_of(day, repair=False)
             bar.update(1)
     found += recount_load(repair=False)
+    found += recount_wider_sums(repair=False)
     click.echo(
         f"{found.tickets} tickets: {found.wrong_tickets} are not counted as they are, and "
         f"{found.wrong_sums} sums are not those of the counted tickets."
@@ -140,7 +140,9 @@ def _compare(since: date | None, until: date | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _backfill(since: date | None, until: date | None, place: _Place, file: Path, throttle: _Throttle) -> None:
+def _backfill(
+    since: date | None, until: date | None, place: _Place, resume: ResumeFile, throttle: Throttle
+) -> None:
     log.info("backfill begins", action="backfill_metrics", operator=operator())
     days = days_to_recount(since=since, until=until, now=datetime.now(UTC))
     found = place.found
@@ -148,52 +150,20 @@ def _backfill(since: date | None, until: date | None, place: _Place, file: Path,
         for day in days:
             if day.isoformat() >= place.day:
                 # Written down before the day, which is counted again if it was broken off.
-                _Place(place.fingerprint, day.isoformat(), **asdict(found)).save(file)
+                resume.keep(asdict(_Place(day.isoformat(), **asdict(found))))
                 for part in recount_tickets_of(day, repair=True):
                     throttle.wait_for(part.tickets)
                     found += part
                 found += recount_sums_of(day, repair=True)
             bar.update(1)
     found += recount_load(repair=True)
-    file.unlink(missing_ok=True)
+    found += recount_wider_sums(repair=True)
+    resume.remove()
     log.info("backfill ended", action="backfill_metrics", **asdict(found))
     click.echo(
         f"{found.tickets} tickets were counted: {found.wrong_tickets} had not been counted as they are, and "
         f"{found.wrong_sums} sums were repaired."
     )
-
-
-def _fingerprint(since: date | None, until: date | None) -> str:
-    """Tells one backfill from another."""
-    return hashlib.sha256(f"{since} {until}".encode()).hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _kept_place(file: Path, fingerprint: str) -> _Place | None:
-    if not file.exists():
-        return None
-    try:
-        place = _Place(**json.loads(file.read_text()))
-    except (ValueError, TypeError):
-        raise click.ClickException(
-            f"{file} is not the file of a backfill; remove it, or use --restart."
-        ) from None
-    if place.fingerprint != fingerprint:
-        raise click.ClickException(
-            f"{file} belongs to another backfill; name another file, or use --restart."
-        )
-    click.echo(f"Going on with {place.day} ({file}).")
-    return place
-
-
-class _Throttle:
-    """Keeps to a rate, by pauses between the transactions."""
-
-    def __init__(self, rate: float | None) -> None:
-        self._seconds_each = 1 / rate if rate else 0.0
-
-    def wait_for(self, tickets: int) -> None:
-        if self._seconds_each and tickets:
-            time.sleep(tickets * self._seconds_each)
 
 
 if __name__ == "__main__":

@@ -58,12 +58,21 @@ def with_logs(settings: Settings) -> Settings:
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[None]:
-    """A connection for the command; raises `click.ClickException` when there is none, or when it breaks."""
-    from sav.bootstrap import initialise_database
-    from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, connection
+def open_database(settings: Settings, *, statement_timeout_seconds: int | None = None) -> Iterator[None]:
+    """A connection for the command, whose statements may take `statement_timeout_seconds` (or the usual).
 
-    initialise_database(settings)
+    Raises `click.ClickException` when there is none, or when it breaks.
+    """
+    from sav.bootstrap import initialise_database
+    from sav.models.database import (
+        DATABASE_ERRORS,
+        STATEMENT_TIMEOUT_SECONDS,
+        DatabaseUnavailable,
+        connection,
+    )
+
+    seconds = statement_timeout_seconds or STATEMENT_TIMEOUT_SECONDS
+    initialise_database(settings, statement_timeout_seconds=seconds)
     try:
         with connection():
             yield

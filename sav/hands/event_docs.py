@@ -82,6 +82,7 @@ in the queue `<RABBITMQ_QUEUE>.dead` (`{queue}.dead`) with its reason in the hea
 holds up nothing. An event that was understood, but whose effect has failed too often, stays in the database
 as a *failed effect*.
 
+<!-- not run here: the ids are examples; tests/actors/hands/test_dead_letters.py runs each command -->
 ```bash
 scripts/dead_letters list                       # what is there, and why; takes nothing away
 scripts/dead_letters show 3f2a9c1b7d60 --body   # one of them, with what it says: that may be personal
@@ -103,6 +104,7 @@ in between, it is in both places; run the command again: what was handled once s
 The event log keeps every event. `scripts/replay_events` publishes the same events again, with their `id`,
 `sequence` and `timestamp`, in the order of each ticket, to everybody or to one queue alone.
 
+<!-- not run here: the ids are examples; tests/actors/hands/test_replay_events.py runs each option -->
 ```bash
 scripts/replay_events --ticket 42 --dry-run                 # counts, and publishes nothing
 scripts/replay_events --ticket 42                           # to everybody who listens to RABBITMQ_EXCHANGE

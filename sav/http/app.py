@@ -12,13 +12,15 @@ from sav.http import (
     health,
     mail_links,
     messages,
+    privacy,
     statistics,
     tickets,
 )
 from sav.http.desk import Desk
 from sav.http.documentation import DocumentationAssets, DocumentationPage, OpenApiDocument
 from sav.http.metrics import Metrics
-from sav.http.middleware import AccessLog, RequestIds, SafeHeaders, Traces
+from sav.http.middleware import AccessLog, RequestIds, Traces
+from sav.http.safe_headers import SafeHeaders
 from sav.http.signed_files import SignedFiles
 from sav.telemetry import tracing
 
@@ -61,22 +63,41 @@ def routes(desk: Desk) -> dict[str, Any]:
         "/agents/me": agents.OwnAgent(desk),
         "/agents/me/availability": agents.OwnAvailability(desk),
         "/agents/{user_id}": agents.OneAgent(desk),
+        "/privacy/exports": privacy.Exports(desk),
+        "/privacy/exports/{export_id}": privacy.OneExport(desk),
+        "/privacy/exports/{export_id}/download": privacy.ExportDownload(desk),
+        "/privacy/erasures": privacy.Erasures(desk),
+        "/privacy/erasures/{erasure_id}": privacy.OneErasure(desk),
     }
 
 
 def create_app(desk: Desk) -> falcon.App[Any, Any]:
     """The WSGI application."""
-    middleware: Any = [RequestIds(), *([Traces()] if tracing.is_on() else []), AccessLog(), SafeHeaders()]
+    middleware: Any = [
+        RequestIds(),
+        *([Traces()] if tracing.is_on() else []),
+        AccessLog(),
+        SafeHeaders(is_behind_tls=desk.is_behind_tls),
+    ]
     app = falcon.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     error_responses.register(app)
     paths = routes(desk)
-    for path, resource in paths.items():
+    beside = {
+        "/openapi.json": OpenApiDocument(paths, version=desk.version),
+        "/metrics": Metrics(desk),
+        "/files/{key:path}": SignedFiles(desk),
+        "/docs": DocumentationPage(),
+        "/docs/{name}": DocumentationAssets(),
+    }
+    for path, resource in {**paths, **beside}.items():
+        _answer_head(resource)
         app.add_route(path, resource)
-    app.add_route("/openapi.json", OpenApiDocument(paths, version=desk.version))
-    app.add_route("/metrics", Metrics(desk))
-    app.add_route("/files/{key:path}", SignedFiles(desk))
-    app.add_route("/docs", DocumentationPage())
-    app.add_route("/docs/{name}", DocumentationAssets())
     return app
+
+
+def _answer_head(resource: Any) -> None:
+    """HEAD is GET without the body, which Falcon leaves out."""
+    if hasattr(resource, "on_get"):
+        resource.on_head = resource.on_get

@@ -1,8 +1,11 @@
 """`/tickets/{ticket_id}/attachments`: a ticket's files."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from sav.domain.permissions import sees_internal
 from sav.http import documents, payloads
+from sav.http.answer_caches import AnswerCache
 from sav.http.desk import Desk
 from sav.http.forms import ONE_FILE, SEVERAL_FILES, FileForm, received_form
 from sav.http.routes import Call, Description, Reply, Resource, responder
@@ -15,8 +18,11 @@ from sav.queries.attachments import (
     one_attachment,
     require_served,
 )
+from sav.queries.ticket_detail import visible_revision
 from sav.storage.file_types import FILE_TYPES
 from sav.storage.object_store import LINK_LIFETIME
+
+T = TypeVar("T")
 
 
 class Attachments(Resource):
@@ -31,8 +37,11 @@ class Attachments(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        page = list_attachments(caller=call.caller, ticket_id=call.ids["ticket_id"], page=call.page)
-        return call.page_reply(page, documents.attachment_document)
+        def listed() -> Reply:
+            page = list_attachments(caller=call.caller, ticket_id=call.ids["ticket_id"], page=call.page)
+            return call.page_reply(page, documents.attachment_document).ready()
+
+        return _kept(self.desk.caches.file_lists, call, listed)
 
     @responder(
         Description(
@@ -126,8 +135,11 @@ class MessageAttachments(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        page = list_message_attachments(caller=call.caller, page=call.page, **call.ids)
-        return call.page_reply(page, documents.attachment_document)
+        def listed() -> Reply:
+            page = list_message_attachments(caller=call.caller, page=call.page, **call.ids)
+            return call.page_reply(page, documents.attachment_document).ready()
+
+        return _kept(self.desk.caches.file_lists, call, listed)
 
 
 class OneAttachment(Resource):
@@ -141,7 +153,7 @@ class OneAttachment(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        attachment = one_attachment(caller=call.caller, **call.ids)
+        attachment = _one(self.desk, call)
         document = documents.attachment_document(attachment, call.caller)
         is_served = attachment.state == "available"
         return Reply(
@@ -175,7 +187,22 @@ class AttachmentDownload(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        return download_reply(self.desk, call, one_attachment(caller=call.caller, **call.ids))
+        return download_reply(self.desk, call, _one(self.desk, call))
+
+
+def _one(desk: Desk, call: Call) -> Attachment:
+    return _kept(desk.caches.files, call, lambda: one_attachment(caller=call.caller, **call.ids))
+
+
+def _kept(cache: AnswerCache[T], call: Call, read: Callable[[], T]) -> T:
+    """What is known of a ticket's files, to all who see the same of the ticket."""
+    ids, caller = call.ids, call.caller
+    return cache.answer(
+        (*sorted(ids.items()), sees_internal(caller), call.request.query_string),
+        # Asked each time, for it also says whether the caller sees the ticket at all.
+        state=lambda: visible_revision(caller, ids["ticket_id"]),
+        make=read,
+    )
 
 
 def download_reply(desk: Desk, call: Call, attachment: Attachment) -> Reply:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sav.domain.locales import Locale
 from sav.domain.ticket_lifecycle import Priority
+from sav.http.answer_caches import AnswerCaches
 from sav.http.authentication import TokenVerifier
 from sav.http.contact_door import ContactDoor
 from sav.http.forms import UploadRoom
@@ -30,6 +31,8 @@ class Desk:
 
     service_name: str
     version: str
+    is_behind_tls: bool = False
+    """Whether browsers reach the service over TLS alone."""
     verifier: TokenVerifier
     roster: RosterDoor
     contacts: ContactDoor = field(default_factory=ContactDoor)
@@ -44,6 +47,7 @@ class Desk:
     """What a new file is: there to be downloaded, or in quarantine until it is scanned."""
     broker: Checkable
     public_door: PublicDoor
+    caches: AnswerCaches = field(default_factory=AnswerCaches)
     queue_depths: Callable[[], list[Sample]] | None = None
     """How much waits in the broker's queues; None where there is no broker."""
 

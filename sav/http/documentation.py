@@ -14,11 +14,15 @@ from sav.http.forms import FileForm
 from sav.http.payloads import Query
 from sav.http.requests import LARGEST_ID
 from sav.http.routes import TEXTS_IN_PATHS, Description, description_of
+from sav.http.safe_headers import ALWAYS, BY_DEFAULT
+from sav.http.service_routes import TAG as SERVICE
+from sav.http.service_routes import service_operations
 
 Json = dict[str, Any]
 LONGEST_TEXT = 200
 """Of a path parameter that is no id; longer ones open nothing."""
 SCHEMA_REF = "#/components/schemas/{model}"
+_PROBLEM_SCHEMA: Json = {"$ref": SCHEMA_REF.format(model="Problem")}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 _HEADERS: Json = {
@@ -27,7 +31,10 @@ _HEADERS: Json = {
         "schema": {"type": "string", "maxLength": 128},
     },
     "ETag": {"description": "The resource's revision.", "schema": {"type": "string"}},
-    "Location": {"description": "Where the new resource is.", "schema": {"type": "string"}},
+    "Location": {
+        "description": "Where the new resource is, or what was asked for.",
+        "schema": {"type": "string"},
+    },
     "Link": {"description": 'The next page, as rel="next".', "schema": {"type": "string"}},
     "Idempotency-Replayed": {
         "description": "`true` when this is the stored first answer.",
@@ -53,10 +60,21 @@ _HEADERS: Json = {
         "schema": {"type": "string"},
     },
     "Content-Security-Policy": {
-        "description": "No script, no frame, nothing from elsewhere.",
+        "description": "What a browser may do with it: nothing, for what is no page.",
         "schema": {"type": "string"},
     },
     "Referrer-Policy": {"description": "`no-referrer`.", "schema": {"type": "string"}},
+    "Cross-Origin-Opener-Policy": {"description": "`same-origin`.", "schema": {"type": "string"}},
+    "Cross-Origin-Resource-Policy": {
+        "description": "Whose pages may draw it in.",
+        "schema": {"type": "string"},
+    },
+    "Strict-Transport-Security": {
+        "description": "To come back by TLS alone; where the service is behind TLS.",
+        "schema": {"type": "string"},
+    },
+    "Content-Disposition": {"description": "To be saved, under this name.", "schema": {"type": "string"}},
+    "Accept-Ranges": {"description": "`bytes`.", "schema": {"type": "string"}},
     "X-Robots-Tag": {"description": "For no index.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
 }
@@ -119,6 +137,7 @@ class DocumentationPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
+        resp.set_header("Content-Security-Policy", PAGE_POLICY)
         resp.text = _PAGE
 
 
@@ -128,15 +147,21 @@ class DocumentationAssets:
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         if name not in _ASSETS:
             raise falcon.HTTPNotFound
-        resp.content_type = _ASSETS[name]
+        package, resp.content_type = _ASSETS[name]
         resp.set_header("Cache-Control", "public, max-age=86400")
-        resp.data = files("offapi").joinpath(name).read_bytes()
+        resp.data = files(package).joinpath(name).read_bytes()
 
 
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+"""What `/docs` may load: its own scripts and styles, and nothing from elsewhere."""
 _ASSETS = {
-    "swagger_bundle.js": "text/javascript",
-    "swagger_preset.js": "text/javascript",
-    "swagger_style.css": "text/css",
+    "swagger_bundle.js": ("offapi", "text/javascript"),
+    "swagger_preset.js": ("offapi", "text/javascript"),
+    "swagger_style.css": ("offapi", "text/css"),
+    "show_api.js": ("sav.http.page_templates", "text/javascript"),
 }
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -150,10 +175,7 @@ _PAGE = """<!doctype html>
 <body>
 <div id="api"></div>
 <script src="/docs/swagger_bundle.js"></script>
-<script>
-SwaggerUIBundle({url: "/openapi.json", dom_id: "#api", deepLinking: true, persistAuthorization: true,
-                 validatorUrl: null});
-</script>
+<script src="/docs/show_api.js"></script>
 </body>
 </html>
 """
@@ -175,13 +197,15 @@ def openapi_document(paths: Mapping[str, Any], *, version: str) -> Json:
         "info": {
             "title": "sav-service",
             "version": version,
-            "description": "The after-sales support desk: tickets, conversations, agents.",
+            "description": "The after-sales support desk: tickets, conversations, agents. Whatever answers "
+            "GET answers HEAD too, without the body.",
         },
         "servers": [{"url": "/"}],
         "tags": [
-            {"name": name} for name in ("tickets", "messages", "attachments", "guests", "agents", "probes")
+            {"name": name}
+            for name in ("tickets", "messages", "attachments", "guests", "agents", "probes", SERVICE)
         ],
-        "paths": operations,
+        "paths": {**operations, **service_operations(headers=_named, problem=_PROBLEM_SCHEMA)},
         "components": {
             "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
             "securitySchemes": {
@@ -333,7 +357,7 @@ def _responses(path: str, method: str, description: Description, schemas: Json) 
         responses[str(status)] = {
             "description": TITLES[status],
             "headers": _named(*_PROBLEM_HEADERS.get(status, ()), *_limit_headers(description)),
-            "content": {"application/problem+json": {"schema": {"$ref": SCHEMA_REF.format(model="Problem")}}},
+            "content": {"application/problem+json": {"schema": _PROBLEM_SCHEMA}},
         }
     if description.page:
         responses["404"] = {**responses["404"], "content": page}
@@ -341,7 +365,7 @@ def _responses(path: str, method: str, description: Description, schemas: Json) 
     return responses
 
 
-PAGE_HEADERS = ("Content-Security-Policy", "Referrer-Policy", "X-Robots-Tag")
+PAGE_HEADERS = ("X-Robots-Tag",)
 _PROBLEM_HEADERS = {
     401: ("WWW-Authenticate",),
     412: ("ETag",),
@@ -367,9 +391,9 @@ def _problem_statuses(path: str, description: Description) -> set[int]:
     if "{" in path:
         statuses.add(404)
     if description.body or description.form:
-        statuses |= {413, 415, 422}
+        statuses |= {408, 413, 415, 422}
     if description.form:
-        statuses |= {408, 411}
+        statuses.add(411)
     if description.repeatable:
         statuses |= {409, 422}
     if description.revisions == "write":
@@ -381,7 +405,7 @@ def _response_headers(status: int, description: Description) -> Json:
     names = []
     if description.revisions != "none" or (status == 201 and not description.form):
         names.append("ETag")
-    if status in (201, 302):
+    if status in (201, 202, 302):
         names.append("Location")
     if description.repeatable:
         names.append("Idempotency-Replayed")
@@ -396,5 +420,5 @@ def _response_headers(status: int, description: Description) -> Json:
 
 def _named(*names: str) -> Json:
     """These headers, and those that every answer has."""
-    always = ("X-Request-ID", "Cache-Control", "Vary", "X-Content-Type-Options")
+    always = ("X-Request-ID", "Cache-Control", *ALWAYS, *BY_DEFAULT, "Strict-Transport-Security")
     return {name: _HEADERS[name] for name in (*always, *names)}

@@ -10,7 +10,8 @@ from sav.domain import errors
 from sav.domain.rate_limits import RateLimited
 from sav.domain.ticket_lifecycle import InvalidTransition
 from sav.http.authentication import InvalidToken, KeysUnavailable, MissingToken
-from sav.http.forms import LengthRequired, UploadsBusy, UploadTooSlow
+from sav.http.forms import LengthRequired, UploadsBusy
+from sav.http.request_body import BodyTooSlow
 from sav.http.requests import BadBody, BadQuery, BodyTooLarge, UnsupportedBody
 from sav.http.routes import RETRY_AFTER_SECONDS
 from sav.http.signed_files import RangeNotSatisfiable
@@ -52,7 +53,7 @@ STATUS_OF: tuple[tuple[type[errors.SavError], int], ...] = (
     (RateLimited, 429),
     (StorageAway, 503),
     (UploadsBusy, 503),
-    (UploadTooSlow, 408),
+    (BodyTooSlow, 408),
     (LengthRequired, 411),
     (RangeNotSatisfiable, 416),
     (BadBody, 400),

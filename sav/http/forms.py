@@ -7,7 +7,6 @@ request, or with the process.
 import hashlib
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import orjson
 from falcon.media.multipart import BodyPart, MultipartForm, MultipartParseError, MultipartParseOptions
 
 from sav.domain.errors import FieldError, Invalid, SavError
+from sav.http.request_body import PIECE_BYTES, HungUp, RequestBody
 from sav.http.requests import LARGEST_ID, BadBody, BodyTooLarge, UnsupportedBody
 
 FILES_A_REQUEST = 10
@@ -26,17 +26,11 @@ OVERHEAD_BYTES = 64 * 1024
 """How much longer than its files a form may be: boundaries, names, other fields."""
 MEMORY_A_FILE_BYTES = 64 * 1024
 """A longer file is on the disk while it is received."""
-PIECE_BYTES = 64 * 1024
 UPLOAD_BYTES_AT_ONCE = 512 * 1024 * 1024
 """How many bytes all forms may have that one process receives at the same time: its part of the disk."""
 GRACE_SECONDS = 30
 SLOWEST_BYTES_A_SECOND = 128 * 1024
 """A form must arrive within the grace and what it takes at this rate: slower ones would hold our threads."""
-SILENCE_SECONDS = 20
-"""How long a client may send nothing at all."""
-DISCARDED_BYTES = 128 * 1024 * 1024
-DISCARDING_SECONDS = 60
-"""How much of a form that is refused is read and thrown away, so that its sender gets to hear the answer."""
 LONGEST_FIELD_BYTES = 100
 LONGEST_BOUNDARY = 200
 
@@ -66,12 +60,6 @@ class LengthRequired(SavError):
     """A form with files needs a Content-Length; a chunked body has none."""
 
     code = "length_required"
-
-
-class UploadTooSlow(SavError):
-    """The form did not arrive in time; send it again over a better connection."""
-
-    code = "upload_too_slow"
 
 
 class UploadsBusy(SavError):
@@ -160,56 +148,14 @@ def received_form(req: falcon.Request, form: FileForm, room: UploadRoom) -> Iter
         yield _Reading(form, room.maximum_file_bytes, stack).read(_parsed(req, body, length))
 
 
-@contextmanager
-def heard_out(req: falcon.Request) -> Iterator[None]:
-    """Reads what is left of a body that is refused, within bounds: while bytes of his wait unread, a
-    client that still sends would find his connection broken, and not our answer."""
-    try:
-        yield
-    except Exception:
-        _discard(req)
-        raise
-
-
-def _discard(req: falcon.Request) -> None:
-    if (req.content_length or 0) > DISCARDED_BYTES:
-        return
-    body, left = _Body(req, seconds=DISCARDING_SECONDS), DISCARDED_BYTES
-    try:
-        while left > 0 and (piece := body.read(PIECE_BYTES)):
-            left -= len(piece)
-    except SavError:
-        # Nobody is there any more to hear anything.
-        return
-
-
-class _Body:
-    """The request's body, with an end to our patience."""
-
-    def __init__(self, req: falcon.Request, *, seconds: float) -> None:
-        chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
-        self._stream = req.stream if chunked else req.bounded_stream
-        self._give_up_at = time.monotonic() + seconds
-        # gunicorn's: its own timeouts end no read.
-        self._socket = req.env.get("gunicorn.socket")
+class _Body(RequestBody):
+    """A form that is cut short is a bad one."""
 
     def read(self, size: int) -> bytes:
-        left = self._give_up_at - time.monotonic()
-        if left <= 0:
-            raise UploadTooSlow
         try:
-            if self._socket is not None:
-                self._socket.settimeout(min(left, SILENCE_SECONDS))
-            piece: bytes = self._stream.read(size)
-        except TimeoutError:
-            raise UploadTooSlow from None
-        except OSError:
-            # The client has hung up.
+            return super().read(size)
+        except HungUp:
             raise BadForm from None
-        finally:
-            if self._socket is not None:
-                self._socket.settimeout(None)
-        return piece
 
 
 def _parsed(req: falcon.Request, body: _Body, length: int) -> MultipartForm:

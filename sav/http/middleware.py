@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its line in the log, and the end of its connection's work."""
+"""What happens around every request: its id, its trace, and its line in the log."""
 
 import time
 from typing import Any
@@ -65,16 +65,3 @@ class AccessLog:
             status=status,
             duration_ms=round(seconds * 1000, 1),
         )
-
-
-class SafeHeaders:
-    """What tells browsers and caches to take an answer for what it is."""
-
-    def process_response(
-        self, req: falcon.Request, resp: falcon.Response, resource: Any, req_succeeded: bool
-    ) -> None:
-        resp.set_header("X-Content-Type-Options", "nosniff")
-        if resp.get_header("Cache-Control") is None:
-            # Every answer, an error too, depends on who asks.
-            resp.set_header("Cache-Control", "private, no-cache")
-            resp.set_header("Vary", "Authorization")

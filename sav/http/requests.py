@@ -17,9 +17,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic_core import ErrorDetails
 
 from sav.domain.errors import FieldError, Invalid, NotFound, SavError
+from sav.http.request_body import HungUp, RequestBody
 
 MAX_BODY_BYTES = 1_048_576
 """The longest JSON body; the longest valid one is far shorter."""
+BODY_SECONDS = 30
+"""How long it may take to arrive."""
 MAX_IDEMPOTENCY_KEY_LENGTH = 255
 MAX_FORM_FIELDS = 20
 LARGEST_ID = 2**63 - 1
@@ -96,17 +99,29 @@ def parse_form(body: bytes, model: type[Model]) -> Model:
 
 
 def read_body(req: falcon.Request, *, form: bool = False) -> bytes:
-    """The whole body, of JSON or, with `form`, of a form; raises `UnsupportedBody` or `BodyTooLarge`."""
+    """The whole body, of JSON or, with `form`, of a form.
+
+    Raises `UnsupportedBody`, `BodyTooLarge` or `BodyTooSlow`.
+    """
     if (req.content_length or 0) > MAX_BODY_BYTES:
         raise BodyTooLarge
-    # Without a length, the server ends the stream where the last chunk ends.
-    chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
-    body: bytes = (req.stream if chunked else req.bounded_stream).read(MAX_BODY_BYTES + 1)
+    body = _received(RequestBody(req, seconds=BODY_SECONDS))
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge
     if body and not _is_json(req.content_type) and not (form and is_form(req)):
         raise UnsupportedBody
     return body
+
+
+def _received(body: RequestBody) -> bytes:
+    pieces, size = [], 0
+    try:
+        while size <= MAX_BODY_BYTES and (piece := body.read(MAX_BODY_BYTES + 1 - size)):
+            pieces.append(piece)
+            size += len(piece)
+    except HungUp:
+        raise BadBody from None
+    return b"".join(pieces)
 
 
 def parse_body(body: bytes, model: type[Model]) -> Model:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -26,10 +26,11 @@ from sav.domain.occasion import Occasion
 from sav.http.authentication import bearer_token
 from sav.http.desk import Desk
 from sav.http.documents import Document, page_document
-from sav.http.forms import FileForm, heard_out
+from sav.http.forms import FileForm
 from sav.http.pages import page_headers
 from sav.http.payloads import Body, ListQuery, Query
 from sav.http.rate_limits import Admission
+from sav.http.request_body import discard
 from sav.http.requests import (
     expected_versions,
     fingerprint,
@@ -117,13 +118,19 @@ class Description:
 class Reply:
     """What a responder answers; `revision` becomes the ETag."""
 
-    document: Document
+    document: Document = field(default_factory=dict)
+    content: bytes | None = None
+    """The document's JSON, where it is made already."""
     status: int = 200
     revision: str | None = None
     location: str | None = None
     next_page: str | None = None
     page: str | None = None
     """HTML for people, instead of the document."""
+
+    def ready(self) -> Reply:
+        """The same with its JSON made, to be given as often as one likes."""
+        return replace(self, document={}, content=orjson.dumps(self.document))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -248,7 +255,7 @@ def responder(description: Description) -> Callable[[Responder], Callable[..., N
     def decorate(function: Responder) -> Callable[..., None]:
         @functools.wraps(function)
         def respond(self: Resource, req: falcon.Request, resp: falcon.Response, **ids: str) -> None:
-            with heard_out(req) if description.form else nullcontext():
+            with _heard_out(req) if description.form else nullcontext():
                 now = self.desk.clock()
                 admission = _admit(self.desk, description, req, resp, now)
                 try:
@@ -268,6 +275,17 @@ def responder(description: Description) -> Callable[[Responder], Callable[..., N
 def description_of(method: Any) -> Description | None:
     """What `responder` was told of a Falcon responder; None for one that was not made by it."""
     return getattr(method, "description", None)
+
+
+@contextmanager
+def _heard_out(req: falcon.Request) -> Iterator[None]:
+    """Lets whoever still sends files hear why they are refused."""
+    req.context.is_known = False
+    try:
+        yield
+    except Exception:
+        discard(req, of_stranger=not req.context.is_known)
+        raise
 
 
 def _admit(
@@ -294,6 +312,7 @@ def _call(
 ) -> Call:
     # Who calls is settled before anything else is looked at: a stranger learns nothing from errors.
     caller = _caller(desk, description, req, parameters)
+    req.context.is_known = True
     row_ids = {name: path_id(text) for name, text in parameters.items() if name not in TEXTS_IN_PATHS}
     texts = {name: text for name, text in parameters.items() if name in TEXTS_IN_PATHS}
     query = parse_query(req, description.query)
@@ -355,7 +374,7 @@ def _parsed_body(description: Description, body: bytes, *, is_form: bool) -> Bod
 
 def _write(req: falcon.Request, resp: falcon.Response, reply: Reply) -> None:
     resp.set_headers(reply.headers)
-    if req.method == "GET" and reply.revision and is_known_to_caller(req, reply.revision):
+    if req.method in ("GET", "HEAD") and reply.revision and is_known_to_caller(req, reply.revision):
         resp.status = 304
         return
     resp.status = reply.status
@@ -364,4 +383,4 @@ def _write(req: falcon.Request, resp: falcon.Response, reply: Reply) -> None:
         resp.text = reply.page
         return
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = orjson.dumps(reply.document)
+    resp.data = orjson.dumps(reply.document) if reply.content is None else reply.content

@@ -73,7 +73,9 @@ class SignedFiles:
         resp.content_type = served_type(mime_type)
         resp.set_header("Content-Disposition", content_disposition(name))
         # Should a browser show it after all, then as a page that may do nothing.
-        resp.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
+        resp.set_header("Content-Security-Policy", "sandbox; default-src 'none'; frame-ancestors 'none'")
+        # As with S3, a page of the shop may show a picture of which it was given the link.
+        resp.set_header("Cross-Origin-Resource-Policy", "cross-origin")
 
 
 def _parameters(req: falcon.Request) -> list[str]:

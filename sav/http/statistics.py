@@ -1,7 +1,9 @@
 """`/tickets/statistics`: the numbers of a dashboard."""
 
+from sav.domain.sight_slots import slots_counted_for
 from sav.http import documents, payloads
 from sav.http.routes import Call, Description, Reply, Resource, responder
+from sav.models.sight_counters import counted_changes
 from sav.queries.statistics import read_statistics
 
 
@@ -17,7 +19,15 @@ class TicketStatistics(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        numbers = read_statistics(
-            caller=call.caller, span=call.query.span, zone=call.query.zone, now=call.now
+        # They run up to the day that it is where their days are.
+        today = call.now.astimezone(call.query.zone).date()
+        return self.desk.caches.statistics.answer(
+            (call.caller.role, call.caller.user_id, today, call.request.query_string),
+            state=lambda: counted_changes(slots_counted_for(call.caller)),
+            make=lambda: _read(call).ready(),
         )
-        return Reply(document=documents.statistics_document(numbers))
+
+
+def _read(call: Call) -> Reply:
+    numbers = read_statistics(caller=call.caller, span=call.query.span, zone=call.query.zone, now=call.now)
+    return Reply(document=documents.statistics_document(numbers))

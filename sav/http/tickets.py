@@ -2,15 +2,18 @@
 
 from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
+from sav.domain.permissions import sees_internal
+from sav.domain.sight_slots import slots_seen_by
 from sav.http import documents, payloads
 from sav.http.routes import Call, Description, Reply, Resource, responder
+from sav.models.sight_counters import counted_changes
 from sav.models.tables import Ticket
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.edit_ticket import delete_ticket, edit_ticket
 from sav.operations.open_ticket import NewTicket, open_ticket
 from sav.operations.settle_ticket import close_ticket, rate_ticket, resolve_ticket
 from sav.queries.conversation import list_history
-from sav.queries.ticket_detail import embedded_rows, visible_ticket
+from sav.queries.ticket_detail import embedded_rows, visible_revision, visible_ticket
 from sav.queries.ticket_inbox import TicketFilter, list_tickets
 
 
@@ -31,9 +34,11 @@ class Tickets(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        wanted = _ticket_filter(call.query, call.caller)
-        page = list_tickets(caller=call.caller, wanted=wanted, order=call.query.sort, page=call.page)
-        return call.page_reply(page, documents.ticket_document)
+        return self.desk.caches.lists.answer(
+            (call.caller.role, call.caller.user_id, call.request.query_string),
+            state=lambda: counted_changes(slots_seen_by(call.caller)),
+            make=lambda: _listed(call).ready(),
+        )
 
     @responder(
         Description(
@@ -63,6 +68,12 @@ class Tickets(Resource):
             first_answer=call.first_answer(created),
         )
         return created(ticket)
+
+
+def _listed(call: Call) -> Reply:
+    wanted = _ticket_filter(call.query, call.caller)
+    page = list_tickets(caller=call.caller, wanted=wanted, order=call.query.sort, page=call.page)
+    return call.page_reply(page, documents.ticket_document)
 
 
 def _ticket_filter(query: payloads.TicketListQuery, caller: Caller) -> TicketFilter:
@@ -95,11 +106,26 @@ class OneTicket(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
+        return self._as_kept(call) or self._as_read(call)
+
+    def _as_kept(self, call: Call) -> Reply | None:
+        cache, key = self.desk.caches.details, _detail_key(call)
+        # Else all of the ticket is read at once, and with it all that would be asked for here.
+        if not cache.has(key):
+            return None
+        revision = visible_revision(call.caller, call.ids["ticket_id"])
+        return Reply(revision=revision) if call.has(revision) else cache.get(key, revision)
+
+    def _as_read(self, call: Call) -> Reply:
         ticket = visible_ticket(call.caller, call.ids["ticket_id"])
-        if call.has(ticket.revision):
-            return Reply(document={}, revision=ticket.revision)
+        revision = ticket.revision
+        if call.has(revision):
+            return Reply(revision=revision)
+        # Read after the revision: what is committed in between makes this old from the beginning.
         detail = embedded_rows(call.caller, ticket)
-        return Reply(document=documents.detail_document(detail, call.caller), revision=ticket.revision)
+        reply = Reply(document=documents.detail_document(detail, call.caller), revision=revision).ready()
+        self.desk.caches.details.put(_detail_key(call), revision, reply)
+        return reply
 
     def _change(self, call: Call) -> Reply:
         ticket = edit_ticket(
@@ -138,6 +164,11 @@ class OneTicket(Resource):
             expected_versions=call.expected_versions,
         )
         return Reply(document={"message": "The ticket was deleted."})
+
+
+def _detail_key(call: Call) -> tuple[int, bool]:
+    # Whether they see it at all is asked each time; what they see of it depends on this alone.
+    return call.ids["ticket_id"], sees_internal(call.caller)
 
 
 class TicketAssignment(Resource):

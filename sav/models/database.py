@@ -1,21 +1,26 @@
 """The database: MySQL, MariaDB or SQLite behind one connection scope and one kind of transaction.
 
-Every thread owns one connection, opened when it is first needed and checked before each piece of work,
-so that a restarted server is found without a restart of ours and nothing is ever shared over a fork.
+Every thread owns one connection, opened when it is first needed and checked before each piece of work that
+begins after a pause, so that a restarted server is found without a restart of ours and nothing is ever
+shared over a fork. Under load there are no pauses: then the first statement itself finds out, and is sent
+again over a new connection where that can change nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import random
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import peewee
-from pymysql.constants import ER
+from pymysql.constants import ER, FIELD_TYPE
+from pymysql.converters import conversions
 
 from sav.telemetry import tracing
 
@@ -28,6 +33,9 @@ HANDSHAKE_TIMEOUT_SECONDS = 2
 """How long the server may take to greet a new connection, or to say that an old one still works."""
 STATEMENT_TIMEOUT_SECONDS = 15
 """How long one statement may take before the connection is given up."""
+PROVEN_SECONDS = 1.0
+"""A connection that was used within this time is taken to work: asking it each time would double the round
+trips of a read, and a server that vanishes can do so just after it was asked, too."""
 LOCK_WAIT_TIMEOUT_SECONDS = 5
 """How long a write waits for another write to the same row; on SQLite, for any other write."""
 DEADLOCK_TRIES = 4
@@ -57,6 +65,19 @@ class NestedTransaction(Exception):
     """Each operation owns its transaction: one that is opened inside another is a mistake in the code."""
 
 
+class NoTransaction(Exception):
+    """What belongs into a transaction's end was asked for outside of any."""
+
+
+class _Ending(threading.local):
+    """What this thread's transaction has yet to write when everything else is written."""
+
+    writes: dict[Callable[[Collection[int]], None], set[int]] | None = None
+
+
+_ending = _Ending()
+
+
 class _Traced:
     """Each statement is a span, while tracing is on: its text, never its parameters."""
 
@@ -69,12 +90,28 @@ class _Traced:
             return super().execute_sql(sql, params)  # type: ignore[misc]
 
 
+def _instant(text: str | bytes) -> datetime:
+    """A DATETIME as the server writes it: what PyMySQL's own conversion does by a regular expression."""
+    return datetime.fromisoformat(text if isinstance(text, str) else text.decode()).replace(tzinfo=UTC)
+
+
+_CONVERSIONS = {**conversions, FIELD_TYPE.DATETIME: _instant}
+
+
+class _Use(threading.local):
+    """Of one thread's connection: when it was last handed out, and whether it was not asked then."""
+
+    at = float("-inf")
+    is_unproven = False
+
+
 class _MySQL(_Traced, peewee.MySQLDatabase):
     _system = "mysql"
 
     def __init__(self, name: str, *, statement_timeout_seconds: int, **options: Any) -> None:
-        super().__init__(name, read_timeout=HANDSHAKE_TIMEOUT_SECONDS, **options)
+        super().__init__(name, read_timeout=HANDSHAKE_TIMEOUT_SECONDS, conv=_CONVERSIONS, **options)
         self._statement_timeout_seconds = statement_timeout_seconds
+        self._use = _Use()
         # Peewee holds its lock while a thread connects: before a silent server all threads would queue up,
         # those with a connection too. It guards nothing here, where each thread has a state of its own.
         self._lock = nullcontext()
@@ -85,7 +122,52 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
             for statement in _SESSION:
                 cursor.execute(statement)
         connection._read_timeout = self._statement_timeout_seconds
+        self._use.is_unproven = False
         return connection
+
+    def begin(self, isolation_level: str | None = None) -> None:
+        # Nothing has taken effect yet, so that it can begin anew, whatever comes of it.
+        self._proving(lambda: super(_MySQL, self).begin(isolation_level))
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        if not self._use.is_unproven or self.in_transaction():
+            return super().execute_sql(sql, params)
+        if sql.startswith("SELECT"):
+            return self._proving(lambda: super(_MySQL, self).execute_sql(sql, params))
+        # A write that commits by itself may have taken effect when its answer is lost: it is sent once.
+        if not self.is_alive():
+            self._renew()
+        return super().execute_sql(sql, params)
+
+    def _proving(self, statement: Callable[[], R]) -> R:
+        """Runs the first statement of a piece of work, once more when the connection turns out to be lost."""
+        if not self._use.is_unproven:
+            return statement()
+        started = time.monotonic()
+        try:
+            answer = statement()
+        except (peewee.OperationalError, peewee.InterfaceError) as error:
+            was_silent = time.monotonic() - started >= HANDSHAKE_TIMEOUT_SECONDS
+            # A server that says nothing would be waited for twice.
+            if was_silent or not is_connection_lost(error):
+                raise
+            self._renew()
+            return statement()
+        self._use.is_unproven = False
+        return answer
+
+    def _renew(self) -> None:
+        drop_connection()
+        self.connect(reuse_if_open=True)
+
+    def is_ready(self) -> bool:
+        """Whether the connection works, as far as can be known without asking it too often."""
+        now, last_used_at = time.monotonic(), self._use.at
+        self._use.at = now
+        if now - last_used_at < PROVEN_SECONDS:
+            self._use.is_unproven = True
+            return True
+        return self.is_alive()
 
     def is_alive(self) -> bool:
         connection = self.connection()  # type: ignore[no-untyped-call]
@@ -96,13 +178,14 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         except Exception:
             return False
         connection._read_timeout = self._statement_timeout_seconds
+        self._use.is_unproven = False
         return True
 
 
 class _SQLite(_Traced, peewee.SqliteDatabase):
     _system = "sqlite"
 
-    def is_alive(self) -> bool:
+    def is_ready(self) -> bool:
         return True
 
     def rollback(self) -> None:
@@ -154,7 +237,7 @@ def is_sqlite() -> bool:
 def ensure_connection() -> None:
     """Gives this thread a connection that works; raises `DatabaseUnavailable`."""
     try:
-        if not database.is_closed() and not database.obj.is_alive():
+        if not database.is_closed() and not database.obj.is_ready():
             drop_connection()
         database.connect(reuse_if_open=True)
     except (peewee.OperationalError, peewee.InterfaceError) as error:
@@ -191,11 +274,27 @@ def transaction() -> Iterator[None]:
         raise NestedTransaction
     try:
         with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():
+            writes = _ending.writes = {}
             yield
+            for write, items in writes.items():
+                write(items)
     except (peewee.OperationalError, peewee.InterfaceError) as error:
         if is_connection_lost(error):
             drop_connection()
         raise
+    finally:
+        _ending.writes = None
+
+
+def before_commit(write: Callable[[Collection[int]], None], items: Iterable[int]) -> None:
+    """Has `write` called once at the end of this thread's transaction, with all items it was given for it.
+
+    For rows that many transactions write: locked last, they are held for no longer than a commit takes.
+    Raises `NoTransaction`.
+    """
+    if _ending.writes is None:
+        raise NoTransaction
+    _ending.writes.setdefault(write, set()).update(items)
 
 
 @contextmanager

@@ -15,14 +15,16 @@ class UtcDateTimeField(peewee.Field):
     def db_value(self, value: datetime | None) -> str | None:
         if value is None:
             return None
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        if value.tzinfo is not UTC:
+            value = value.astimezone(UTC)
+        return value.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def python_value(self, value: datetime | str | None) -> datetime | None:
         if value is None:
             return None
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
-        return value.replace(tzinfo=UTC)
+        return value if value.tzinfo is UTC else value.replace(tzinfo=UTC)
 
 
 class JsonField(peewee.Field):

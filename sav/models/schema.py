@@ -38,7 +38,7 @@ def create_table(
     unique: Mapping[str, str] | None = None,
 ) -> None:
     """Creates a table with its indexes; does nothing for what a broken-off run has already made."""
-    sqlite = isinstance(database, peewee.SqliteDatabase)
+    sqlite = is_sqlite_database(database)
     types = _SQLITE_TYPES if sqlite else _SERVER_TYPES
     keys = [(key, text, "UNIQUE ") for key, text in (unique or {}).items()]
     keys += [(key, text, "") for key, text in (indexes or {}).items()]
@@ -56,7 +56,7 @@ def create_table(
 
 def add_columns(database: peewee.Database, name: str, *, columns: Sequence[str]) -> None:
     """Adds columns to a table; leaves out those that a broken-off run has already added."""
-    types = _SQLITE_TYPES if isinstance(database, peewee.SqliteDatabase) else _SERVER_TYPES
+    types = _SQLITE_TYPES if is_sqlite_database(database) else _SERVER_TYPES
     there = {column.name for column in database.get_columns(name)}
     for column in columns:
         if column.split()[0] not in there:
@@ -71,7 +71,7 @@ def add_indexes(
     unique: Mapping[str, str] | None = None,
 ) -> None:
     """Adds indexes to a table; leaves out those that a broken-off run has already added."""
-    prefix = f"{name}_" if isinstance(database, peewee.SqliteDatabase) else ""
+    prefix = f"{name}_" if is_sqlite_database(database) else ""
     there = {index.name for index in database.get_indexes(name)}
     keys = [(key, text, "") for key, text in (indexes or {}).items()]
     keys += [(key, text, "UNIQUE ") for key, text in (unique or {}).items()]
@@ -82,9 +82,33 @@ def add_indexes(
 
 def drop_indexes(database: peewee.Database, name: str, *, indexes: Sequence[str]) -> None:
     """Drops indexes of a table; leaves out those that are gone already."""
-    sqlite = isinstance(database, peewee.SqliteDatabase)
+    sqlite = is_sqlite_database(database)
     prefix = f"{name}_" if sqlite else ""
     there = {index.name for index in database.get_indexes(name)}
     for key in indexes:
         if prefix + key in there:
             database.execute_sql(f"DROP INDEX {prefix}{key}" + ("" if sqlite else f" ON {name}"))
+
+
+def replace_indexes(database: peewee.Database, name: str, *, indexes: Mapping[str, str]) -> None:
+    """Gives indexes of a table other columns; leaves out those that have them already.
+
+    On a server in one statement, so that no list meets the table without one of them.
+    """
+    prefix = f"{name}_" if is_sqlite_database(database) else ""
+    there = {index.name: list(index.columns) for index in database.get_indexes(name)}
+    wanted = {key: text for key, text in indexes.items() if there.get(prefix + key) != text.split(", ")}
+    if not is_sqlite_database(database):
+        changes = [f"DROP KEY {key}" for key in wanted if key in there]
+        changes += [f"ADD KEY {key} ({text})" for key, text in wanted.items()]
+        if changes:
+            database.execute_sql(f"ALTER TABLE {name} {', '.join(changes)}")
+        return
+    for key, text in wanted.items():
+        database.execute_sql(f"DROP INDEX IF EXISTS {prefix}{key}")
+        database.execute_sql(f"CREATE INDEX {prefix}{key} ON {name} ({text})")
+
+
+def is_sqlite_database(database: peewee.Database) -> bool:
+    """Whether this is SQLite, which takes other types and one change at a time."""
+    return isinstance(database, peewee.SqliteDatabase)

@@ -13,6 +13,11 @@ class Row(peewee.Model):
         database = database
 
 
+def revision_of(version: int, read_marks: int) -> str:
+    """What a ticket's ETag says: the version, which If-Match compares, and the reads since."""
+    return f"{version}.{read_marks}"
+
+
 class Ticket(Row):
     """The head of a support ticket."""
 
@@ -56,6 +61,9 @@ class Ticket(Row):
     uncounted = peewee.BooleanField(default=True)
     # Computed by the database from `priority`; never written.
     priority_rank = peewee.SmallIntegerField(null=True)
+    # No columns: what whoever has read it may know of all messages and files that there ever were.
+    has_messages = True
+    has_attachments = True
 
     class Meta:
         table_name = "support_tickets"
@@ -63,7 +71,16 @@ class Ticket(Row):
     @property
     def revision(self) -> str:
         """What an ETag says: the version, which If-Match compares, and the reads since."""
-        return f"{self.version}.{self.read_marks}"
+        return revision_of(self.version, self.read_marks)
+
+
+_UNSHOWN = {
+    "locale", "access_token_hash", "unanswered_since", "event_count", "published_event_count", "deleted_at",
+    "uncounted",
+}  # fmt: skip
+SHOWN_OF_TICKETS = tuple(field for field in Ticket._meta.sorted_fields if field.name not in _UNSHOWN)
+"""What reads select, for what they show and where a cursor stands: a column that is never looked at costs as
+much as any other."""
 
 
 class TicketTag(Row):
@@ -281,6 +298,24 @@ class OrderIssueTicket(Row):
         table_name = "order_issues"
 
 
+class ImportedTicket(Row):
+    """The ticket that a record of a former system became; it outlives the ticket, which is not made again.
+
+    `files_done` says how many of the record's files are attached.
+    """
+
+    origin = peewee.CharField()
+    external_id = peewee.CharField()
+    fingerprint = peewee.CharField()
+    ticket_id = peewee.BigIntegerField()
+    files_done = peewee.IntegerField(default=0)
+    imported_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "imported_tickets"
+        primary_key = peewee.CompositeKey("origin", "external_id")
+
+
 class Contact(Row):
     """Where a registered customer is written to, as their token or another service has said."""
 
@@ -366,6 +401,16 @@ class CountedTicket(Row):
         table_name = "counted_tickets"
 
 
+class SightCounter(Row):
+    """How often something in somebody's sight has changed; `sav.domain.sight_slots` says what."""
+
+    slot = peewee.IntegerField(primary_key=True)
+    changes = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "sight_counters"
+
+
 class DeskCount(Row):
     """How many marks of a kind, with a label, the counted tickets left in a slot of time."""
 
@@ -378,3 +423,77 @@ class DeskCount(Row):
     class Meta:
         table_name = "desk_counts"
         primary_key = peewee.CompositeKey("kind", "slot", "label")
+
+
+class PrivacyRequest(Row):
+    """An export of a person's data, or its erasure.
+
+    *waiting*, nobody has begun; *running*, somebody is at work, or has been and somebody goes on; *finished*;
+    *failed*, for `failure`; *expired*, of an export, its archive is gone. `subject` says whom it is about
+    until it is done; from then on there is `subject_hash` alone. `step` and `place` say how far it has come.
+    """
+
+    id = peewee.BigAutoField()
+    kind: Any = peewee.CharField()
+    state: Any = peewee.CharField(default="waiting")
+    source: Any = peewee.CharField()
+    requested_by = peewee.BigIntegerField(null=True)
+    request_id = peewee.CharField(null=True)
+    subject_hash = peewee.CharField()
+    subject: Any = JsonField(null=True)
+    active_key = peewee.CharField(null=True)
+    step = peewee.CharField()
+    place = peewee.BigIntegerField(default=0)
+    counts: Any = JsonField()
+    receipt: Any = JsonField(null=True)
+    object_key = peewee.CharField(null=True)
+    object_size = peewee.BigIntegerField(null=True)
+    object_sha256 = peewee.CharField(null=True)
+    failure = peewee.CharField(null=True)
+    expires_at = UtcDateTimeField(null=True)
+    created_at = UtcDateTimeField()
+    started_at = UtcDateTimeField(null=True)
+    finished_at = UtcDateTimeField(null=True)
+    updated_at = UtcDateTimeField()
+
+    class Meta:
+        table_name = "privacy_requests"
+
+
+class ErasureTicket(Row):
+    """A ticket of a person who is being erased, and how far it has come; gone when the erasure is done."""
+
+    erasure_id = peewee.BigIntegerField()
+    ticket_id = peewee.BigIntegerField()
+    stage: Any = peewee.CharField()
+    place = peewee.BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "erasure_tickets"
+        primary_key = peewee.CompositeKey("erasure_id", "ticket_id")
+
+
+class ExportPerson(Row):
+    """Whom an export is about, as a keyed hash, while its archive is there."""
+
+    person_hash = peewee.CharField()
+    export_id = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "export_persons"
+        primary_key = peewee.CompositeKey("person_hash", "export_id")
+
+
+class WiderCount(Row):
+    """The same over `width` quarters of an hour from `slot` on: sums of sums, so that a read takes fewer."""
+
+    kind: Any = peewee.CharField()
+    width = peewee.IntegerField()
+    slot = peewee.BigIntegerField()
+    label = peewee.CharField()
+    tickets = peewee.BigIntegerField()
+    micros = peewee.BigIntegerField()
+
+    class Meta:
+        table_name = "wider_counts"
+        primary_key = peewee.CompositeKey("kind", "width", "slot", "label")

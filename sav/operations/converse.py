@@ -18,6 +18,7 @@ from sav.domain.occasion import Occasion
 from sav.domain.permissions import owns, require_message_change, sees_internal
 from sav.models.database import retry_deadlocks
 from sav.models.message_sight import unread_messages, visible_messages
+from sav.models.prepared import insert_new, update_changed
 from sav.models.tables import Message, MessageReceipt, Ticket
 from sav.operations.idempotency import FirstAnswer
 from sav.operations.ticket_change import (
@@ -128,7 +129,7 @@ def visible_message(caller: Caller, ticket_id: int, message_id: int) -> Message:
 
 def add_message(change: TicketChange, author: Author, content: str, *, is_internal: bool = False) -> Message:
     """Writes a message into the pending change, with all that follows from who wrote it."""
-    message = Message.create(
+    message = Message(
         ticket_id=change.ticket.id,
         user_id=author.user_id,
         author_role=author.role,
@@ -139,6 +140,7 @@ def add_message(change: TicketChange, author: Author, content: str, *, is_intern
         created_at=change.occasion.now,
         updated_at=change.occasion.now,
     )
+    insert_new(message)
     if is_internal:
         change.record(NoteAdded(message_id=message.id))
         return message
@@ -214,7 +216,7 @@ def _changeable_message(
 def _save_message(change: TicketChange, message: Message) -> None:
     message.version += 1
     message.updated_at = change.occasion.now
-    message.save(only=message.dirty_fields)
+    update_changed(message)
 
 
 def _unread(caller: Caller, ticket_id: int, message_id: int | None) -> Sequence[Message]:

@@ -8,13 +8,23 @@ in between is exact: the sums, corrected by the tickets that are still marked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sav.domain.statistics import Cell, TicketNumbers, cell_of, marks
+from sav.domain.statistics import (
+    KINDS,
+    QUARTER,
+    Cell,
+    TicketNumbers,
+    cell_of,
+    marks,
+    slot_of,
+    start_of_slot,
+    wider_widths,
+)
 from sav.models.database import database, for_update, is_sqlite, retry_deadlocks, transaction
-from sav.models.tables import CountedTicket, Ticket
+from sav.models.tables import CountedTicket, DeskCount, Ticket, WiderCount
 from sav.models.ticket_numbers import (
     COUNTED_COLUMNS,
     COUNTED_NAMES,
@@ -31,10 +41,9 @@ CELLS_A_STATEMENT = 1_000
 TURN = Cell("load", -1, "")
 """A row beside all sums, which whoever counts holds: sums are changed by one at a time."""
 
-_COLUMNS = "INSERT INTO desk_counts (kind, slot, label, tickets, micros) VALUES "
 _SERVER = " ON DUPLICATE KEY UPDATE tickets = tickets + VALUES(tickets), micros = micros + VALUES(micros)"
 _SQLITE = (
-    " ON CONFLICT (kind, slot, label) DO UPDATE SET "
+    " ON CONFLICT ({key}) DO UPDATE SET "
     "tickets = tickets + excluded.tickets, micros = micros + excluded.micros"
 )
 
@@ -63,8 +72,17 @@ def count_for_a_while(*, tickets: int = TICKETS_A_TURN) -> bool:
 
 
 def take_turn() -> None:
-    """In the caller's transaction: waits until nobody else changes sums."""
+    """In the caller's transaction: waits until nobody else changes sums; sees to it that the wider are right.
+
+    Both tables count the turns: an older version of this program changes sums and not the wider ones.
+    """
     add_to_sums({TURN: (1, 0)})
+    turns, wider_turns = (
+        row.select(row.tickets).where(row.kind == TURN.kind, row.slot == TURN.slot).scalar()
+        for row in (DeskCount, WiderCount)
+    )
+    if turns != wider_turns:
+        make_wider_sums_anew()
 
 
 def count_tickets(tickets: Sequence[Any]) -> int:
@@ -89,14 +107,59 @@ def counted_before(ticket_ids: Iterable[int]) -> dict[int, TicketNumbers | None]
 
 
 def add_to_sums(sums: Sums) -> None:
-    """Adds to the sums, in the caller's transaction, which has the turn."""
+    """Adds to the sums and to the wider ones, in the caller's transaction, which has the turn."""
     # In one order for all, lest two of them wait for each other.
-    rows = iter([(*cell, *values) for cell, values in sorted(sums.items()) if any(values)])
-    while some := list(islice(rows, CELLS_A_STATEMENT)):
-        sign = "?" if is_sqlite() else "%s"
-        places = ", ".join([f"({', '.join([sign] * 5)})"] * len(some))
-        statement = _COLUMNS + places + (_SQLITE if is_sqlite() else _SERVER)
+    rows: list[tuple[Any, ...]] = [(*cell, *values) for cell, values in sorted(sums.items()) if any(values)]
+    _add("desk_counts", "kind, slot, label", rows)
+    wider: Counter[tuple[str, int, int, str]] = Counter()
+    micros: Counter[tuple[str, int, int, str]] = Counter()
+    for cell, values in sums.items():
+        for key in wider_cells(cell):
+            wider[key] += values[0]
+            micros[key] += values[1]
+    rows = [(*key, tickets, micros[key]) for key, tickets in sorted(wider.items()) if tickets or micros[key]]
+    _add("wider_counts", "kind, width, slot, label", rows)
+
+
+def wider_cells(cell: Cell) -> Iterator[tuple[str, int, int, str]]:
+    """The wider sums that a sum is part of: kind, width in quarters of an hour, slot and label."""
+    if cell == TURN:
+        yield cell.kind, 0, cell.slot, cell.label
+    for width in wider_widths(cell.kind):
+        slot = slot_of(start_of_slot(cell.slot), width)
+        yield cell.kind, width // QUARTER, slot, cell.label
+
+
+def _add(table: str, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    sign = "?" if is_sqlite() else "%s"
+    on_conflict = _SQLITE.format(key=key) if is_sqlite() else _SERVER
+    rest = iter(rows)
+    while some := list(islice(rest, CELLS_A_STATEMENT)):
+        places = ", ".join([f"({', '.join([sign] * len(some[0]))})"] * len(some))
+        statement = f"INSERT INTO {table} ({key}, tickets, micros) VALUES {places}{on_conflict}"  # noqa: S608
         database.execute_sql(statement, [value for row in some for value in row])
+
+
+def make_wider_sums_anew() -> None:
+    """From the sums, in the caller's transaction, which has the turn."""
+    WiderCount.delete().where(WiderCount.slot != TURN.slot).execute()
+    for kind in KINDS:
+        for width in wider_widths(kind):
+            # The remainder in plain SQL, because each database has its own division.
+            statement = (
+                "INSERT INTO wider_counts (kind, width, slot, label, tickets, micros) "
+                "SELECT kind, ?, slot - slot % ? AS wider_slot, label, SUM(tickets), SUM(micros) "
+                "FROM desk_counts WHERE kind = ? AND slot >= 0 GROUP BY kind, wider_slot, label"
+            )
+            statement = statement if is_sqlite() else statement.replace("%", "%%").replace("?", "%s")
+            quarters = width // QUARTER
+            database.execute_sql(statement, (quarters, quarters, kind))
+    turns = DeskCount.select(DeskCount.tickets).where(
+        DeskCount.kind == TURN.kind, DeskCount.slot == TURN.slot
+    )
+    WiderCount.update(tickets=turns).where(
+        WiderCount.kind == TURN.kind, WiderCount.slot == TURN.slot
+    ).execute()
 
 
 def difference(out: Iterable[TicketNumbers | None], put_in: Iterable[TicketNumbers | None]) -> Sums:

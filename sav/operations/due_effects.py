@@ -5,7 +5,7 @@ A token is in one of four states, and each has its sentence:
 *waiting*, it is tried again at `due_at`; *failed*, it was given up, and waits for an operator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +20,12 @@ LEASE = timedelta(seconds=30)
 REDELIVERY = timedelta(seconds=30)
 """How long the relay waits for an effect that it has handed to the queue before it hands it out again."""
 PUBLICATIONS_A_CLAIM = 200
-"""How many events of one ticket one claim takes at most, so that a lease suffices to publish them."""
+"""How many events one claim takes, or one of each ticket when these are more: a lease suffices for them."""
 HINTS_A_ROUND = 500
 LAST_ERROR_LENGTH = 500
+
+OF_ITS_FACT = (DueEffect.ticket_id == Event.ticket_id) & (DueEffect.sequence == Event.sequence)
+"""Joins a ticket's token with the fact that owes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Publication:
     """A claimed event that is to be published, with what its envelope needs."""
 
     token_id: int
+    ticket_id: int
     event_id: str
     name: str
     published_sequence: int
@@ -40,23 +44,41 @@ class Publication:
     """How often publishing it has failed so far."""
 
 
-@retry_deadlocks
-def claim_publications(*, ticket_id: int, owner: str, now: datetime) -> list[Publication]:
-    """Leases a ticket's unpublished events to `owner`, in their order.
+_PUBLICATION_COLUMNS = (
+    DueEffect.id,
+    DueEffect.ticket_id,
+    Event.event_id,
+    Event.name,
+    Event.published_sequence,
+    Event.data,
+    Event.request_id,
+    Event.occurred_at,
+    DueEffect.tries,
+)
+"""In the order of a `Publication`'s fields."""
 
-    Nothing while somebody else holds a lease on the first of them: events of one ticket are published by
-    one holder at a time. The holder claims again after each batch, and so finds what came meanwhile.
+
+@retry_deadlocks
+def claim_publications(*, ticket_ids: Sequence[int], owner: str, now: datetime) -> list[Publication]:
+    """Leases unpublished events of these tickets to `owner`: of each ticket the first ones, in their order.
+
+    The first token of a ticket is its baton: who has a lease on it has the ticket, and nobody else publishes
+    any of its events. What comes meanwhile waits: its holder claims again after each batch, and finds it.
+
+    No transaction, and no lock outlives its statement: the lease is taken by one UPDATE of the batons that
+    are free, and whatever this claim has read before is checked by that, or not touched without it.
     """
-    with transaction():
-        tokens = _owed_publications(ticket_id)
-        if not tokens or _is_held_by_another(tokens[0], owner, now):
-            return []
-        ids = [token.id for token in tokens]
-        until = now + LEASE
-        DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
-            DueEffect.id.in_(ids)
-        ).execute()
-        return _publications(ticket_id, tokens)
+    owed = _owed_publications(ticket_ids)
+    if not owed:
+        return []
+    batons = [token_ids[0] for token_ids in owed.values()]
+    is_free = DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now)
+    _lease(batons, is_free | (DueEffect.lease_owner == owner), owner=owner, now=now)
+    held = _held_publications(owed, owner)
+    followers = {publication.token_id for publication in held}.difference(batons)
+    if followers:
+        _lease(list(followers), DueEffect.ticket_id.is_null(False), owner=owner, now=now)
+    return held
 
 
 @retry_deadlocks
@@ -64,8 +86,7 @@ def complete_effects(*, token_ids: Sequence[int], owner: str) -> int:
     """Deletes the tokens of effects that are done; returns how many were still the owner's."""
     if not token_ids:
         return 0
-    with transaction():
-        deleted: int = DueEffect.delete().where(_held(token_ids, owner)).execute()
+    deleted: int = DueEffect.delete().where(_held(token_ids, owner)).execute()
     return deleted
 
 
@@ -74,14 +95,13 @@ def postpone_effects(*, token_ids: Sequence[int], owner: str, until: datetime, e
     """Gives leased effects back, to be tried again at `until`."""
     if not token_ids:
         return
-    with transaction():
-        DueEffect.update(
-            lease_owner=None,
-            leased_until=None,
-            due_at=until,
-            tries=DueEffect.tries + 1,
-            last_error=error[:LAST_ERROR_LENGTH],
-        ).where(_held(token_ids, owner)).execute()
+    DueEffect.update(
+        lease_owner=None,
+        leased_until=None,
+        due_at=until,
+        tries=DueEffect.tries + 1,
+        last_error=error[:LAST_ERROR_LENGTH],
+    ).where(_held(token_ids, owner)).execute()
 
 
 @retry_deadlocks
@@ -103,7 +123,7 @@ def take_due_hints(*, now: datetime) -> list[Hint]:
         query = (
             DueEffect.select(DueEffect.id, DueEffect.effect, DueEffect.ticket_id)
             .where(DueEffect.due_at <= now, DueEffect.failed_at.is_null())
-            .order_by(DueEffect.due_at)
+            .order_by(DueEffect.due_at, DueEffect.id)
             .limit(HINTS_A_ROUND)
         )
         due = list(for_update(query, skip_locked=True))
@@ -132,41 +152,48 @@ def return_hints(*, hints: Sequence[Hint], due_at: datetime, now: datetime) -> N
             ).execute()
 
 
-def _owed_publications(ticket_id: int) -> list[DueEffect]:
+def _owed_publications(ticket_ids: Sequence[int]) -> dict[int, list[int]]:
+    """By ticket, the ids of the tokens of its first unpublished events, in their order; whoever has them."""
     query = (
-        DueEffect.select()
-        .where(DueEffect.ticket_id == ticket_id, DueEffect.effect == PUBLISH_EVENT)
-        .order_by(DueEffect.sequence)
-        .limit(PUBLICATIONS_A_CLAIM)
+        DueEffect.select(DueEffect.ticket_id, DueEffect.id)
+        .where(DueEffect.ticket_id.in_(list(ticket_ids)), DueEffect.effect == PUBLISH_EVENT)
+        .order_by(DueEffect.ticket_id, DueEffect.sequence)
     )
-    return list(for_update(query))
+    owed: dict[int, list[int]] = {}
+    rows: Any = query.tuples()
+    for ticket_id, token_id in rows:
+        owed.setdefault(ticket_id, []).append(token_id)
+    share = max(1, PUBLICATIONS_A_CLAIM // max(1, len(owed)))
+    return {ticket_id: token_ids[:share] for ticket_id, token_ids in owed.items()}
 
 
-def _is_held_by_another(token: DueEffect, owner: str, now: datetime) -> bool:
-    return token.lease_owner not in (None, owner) and token.leased_until > now
+def _lease(token_ids: Sequence[int], condition: Any, *, owner: str, now: datetime) -> None:
+    until = now + LEASE
+    DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
+        DueEffect.id.in_(list(token_ids)), condition
+    ).execute()
+
+
+def _held_publications(owed: Mapping[int, Sequence[int]], owner: str) -> list[Publication]:
+    """What there is to publish of the tickets whose batons are the owner's."""
+    batons = {token_ids[0] for token_ids in owed.values()}
+    query = (
+        DueEffect.select(*_PUBLICATION_COLUMNS, DueEffect.lease_owner)
+        .join(Event, on=OF_ITS_FACT)
+        .where(DueEffect.id.in_([token_id for token_ids in owed.values() for token_id in token_ids]))
+        .order_by(DueEffect.ticket_id, DueEffect.sequence)
+    )
+    held: set[int] = set()
+    publications: list[Publication] = []
+    rows: Any = query.tuples()
+    for *fields, lease_owner in rows:
+        publication = Publication(*fields)
+        if publication.token_id in batons and lease_owner == owner:
+            held.add(publication.ticket_id)
+        if publication.ticket_id in held:
+            publications.append(publication)
+    return publications
 
 
 def _held(token_ids: Sequence[int], owner: str) -> Any:
     return DueEffect.id.in_(list(token_ids)) & (DueEffect.lease_owner == owner)
-
-
-def _publications(ticket_id: int, tokens: Sequence[DueEffect]) -> list[Publication]:
-    token_of = {token.sequence: token for token in tokens}
-    events = (
-        Event.select()
-        .where(Event.ticket_id == ticket_id, Event.sequence.in_(list(token_of)))
-        .order_by(Event.sequence)
-    )
-    return [
-        Publication(
-            token_id=token_of[event.sequence].id,
-            event_id=event.event_id,
-            name=event.name,
-            published_sequence=event.published_sequence or 0,
-            data=event.data,
-            request_id=event.request_id,
-            occurred_at=event.occurred_at,
-            tries=token_of[event.sequence].tries,
-        )
-        for event in events
-    ]

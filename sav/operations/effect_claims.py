@@ -7,13 +7,14 @@ the token goes exactly when the effect comes; and give back what failed, until i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from sav.domain.effects import RETRY_POLICIES, RetryPolicy
 from sav.models.database import for_update, retry_deadlocks, transaction
 from sav.models.tables import DueEffect, Event
-from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE
+from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE, OF_ITS_FACT
 
 DESK = 0
 """The `ticket_id` of an effect that no single ticket owes."""
@@ -40,23 +41,23 @@ class Claim:
 
 @retry_deadlocks
 def claim_effects(
-    *, effect: str, ticket_id: int = DESK, owner: str, now: datetime, limit: int
+    *, effect: str, ticket_ids: Sequence[int] = (DESK,), owner: str, now: datetime, limit: int
 ) -> list[Claim]:
-    """Leases up to `limit` tokens that nobody has, in their order.
+    """Leases up to `limit` tokens of some tickets that nobody has, each ticket's in their order.
 
     Tokens that wait for their time, for a new try or a deadline, look leased until then (`leased_until` is
     their `due_at`), so that no early hint does them too soon.
     """
     with transaction():
         query = (
-            DueEffect.select(DueEffect.id, DueEffect.sequence)
+            DueEffect.select(DueEffect.id, DueEffect.ticket_id, DueEffect.sequence)
             .where(
-                DueEffect.ticket_id == ticket_id,
+                DueEffect.ticket_id.in_(list(ticket_ids)),
                 DueEffect.effect == effect,
                 DueEffect.failed_at.is_null(),
                 DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
             )
-            .order_by(DueEffect.sequence)
+            .order_by(DueEffect.ticket_id, DueEffect.sequence)
             .limit(limit)
         )
         tokens = list(for_update(query, skip_locked=True))
@@ -65,20 +66,23 @@ def claim_effects(
             DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
                 DueEffect.id.in_([token.id for token in tokens])
             ).execute()
-        request_ids = _request_ids(ticket_id, [token.sequence for token in tokens])
+        request_ids = _request_ids([token for token in tokens if token.ticket_id != DESK])
     return [
-        Claim(token.id, effect, ticket_id, token.sequence, owner, request_ids.get(token.sequence))
+        Claim(token.id, effect, token.ticket_id, token.sequence, owner, request_ids.get(token.id))
         for token in tokens
     ]
 
 
-def _request_ids(ticket_id: int, sequences: Sequence[int]) -> dict[int, str | None]:
-    if ticket_id == DESK or not sequences:
+def _request_ids(tokens: Sequence[DueEffect]) -> dict[int, str | None]:
+    """By the token's id, the request of the fact that owes it."""
+    if not tokens:
         return {}
-    facts = Event.select(Event.sequence, Event.request_id).where(
-        Event.ticket_id == ticket_id, Event.sequence.in_(list(sequences))
+    facts: Any = (
+        DueEffect.select(DueEffect.id, Event.request_id)
+        .join(Event, on=OF_ITS_FACT)
+        .where(DueEffect.id.in_([token.id for token in tokens]))
     )
-    return {fact.sequence: fact.request_id for fact in facts}
+    return dict(facts.tuples())
 
 
 @retry_deadlocks
@@ -97,6 +101,13 @@ def finish_effect(claim: Claim) -> bool:
     mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
     deleted: int = DueEffect.delete().where(mine).execute()
     return deleted == 1
+
+
+def finish_effects(claims: Sequence[Claim]) -> bool:
+    """The same for several claims of one owner; False when any of them is somebody else's by now."""
+    mine = DueEffect.id.in_([claim.token_id for claim in claims]) & (DueEffect.lease_owner == claims[0].owner)
+    deleted: int = DueEffect.delete().where(mine).execute()
+    return deleted == len(claims)
 
 
 def wait_for_deadline(claim: Claim, *, until: datetime) -> None:

@@ -15,6 +15,7 @@ from sav.domain.events import PUBLISHED_NAMES, Fact
 from sav.domain.occasion import Occasion
 from sav.domain.subscriptions import owed_effects
 from sav.models.database import database
+from sav.models.prepared import insert_rows
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
 from sav.operations.desk_effects import desk_token
@@ -53,13 +54,23 @@ def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occ
     """Appends facts to a ticket's log with the effects they owe; hints and tells after the commit."""
     events = [_event_row(ticket, item, occasion) for item in numbered]
     effects = _effect_rows(ticket, numbered, occasion)
-    Event.insert_many(events).execute()
+    insert_rows(Event, events)
     if effects:
-        DueEffect.insert_many(effects).execute()
+        insert_rows(DueEffect, effects)
         due = {hints.Hint(effect["effect"], effect["ticket_id"]) for effect in effects}
         database.after_commit(lambda: hints.give(due))
     happenings = [_happening(ticket, *told) for told in zip(numbered, events, strict=True)]
     database.after_commit(lambda: tell(happenings))
+
+
+def append_first_facts(facts: Sequence[tuple[Ticket, Fact]], *, occasion: Occasion) -> None:
+    """Begins the logs of many new tickets at once, each with one fact that owes nothing and is not told.
+
+    Their rows have `event_count` 1 already.
+    """
+    Event.insert_many(
+        [_event_row(ticket, Numbered(Recorded(fact, {}), 1, None), occasion) for ticket, fact in facts]
+    ).execute()
 
 
 def last_request_id(ticket_id: int) -> str | None:

@@ -4,8 +4,13 @@ A hint is a courtesy: it may be lost, repeated or refused without harm, because 
 effect in the database anyway. So whoever listens must neither block nor raise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from sav.domain.effects import DONE_TOGETHER
+
+HINTS_A_BUNDLE = 100
+"""How many tickets one bundle names at most: a worker is done with them long before its lease ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,34 @@ class Hint:
 
     effect: str
     ticket_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """These tickets owe this effect now: hints that travel, and are followed, together."""
+
+    effect: str
+    ticket_ids: tuple[int, ...]
+
+    def hints(self) -> list[Hint]:
+        return [Hint(self.effect, ticket_id) for ticket_id in self.ticket_ids]
+
+
+def bundle_size(effect: str) -> int:
+    """How many tickets are told of together that owe this effect."""
+    return HINTS_A_BUNDLE if effect in DONE_TOGETHER else 1
+
+
+def bundles(hints: Iterable[Hint]) -> list[Bundle]:
+    """Hints of the same effect together, each once, in their order."""
+    tickets: dict[str, dict[int, None]] = {}
+    for hint in hints:
+        tickets.setdefault(hint.effect, {})[hint.ticket_id] = None
+    return [
+        Bundle(effect, tuple(ticket_ids)[start : start + bundle_size(effect)])
+        for effect, ticket_ids in tickets.items()
+        for start in range(0, len(ticket_ids), bundle_size(effect))
+    ]
 
 
 _listeners: list[Callable[[Hint], None]] = []

@@ -22,8 +22,7 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
     One transaction a ticket: linked tickets stay linked, so a broken-off run is simply run again.
     """
     if user.email_verified:
-        for ticket_id in _guest_ticket_ids(user.email):
-            _link(ticket_id, user, Occasion(SYSTEM, now, request_id))
+        link_tickets_of(email=user.email, user_id=user.user_id, now=now, request_id=request_id)
     with transaction():
         learn_contact(
             user_id=user.user_id,
@@ -35,7 +34,16 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
         finish_effect(claim)
 
 
-def _guest_ticket_ids(email: str) -> list[int]:
+def link_tickets_of(*, email: str, user_id: int, now: datetime, request_id: str | None = None) -> int:
+    """Links the guest tickets of an address that is known to be the user's; returns how many."""
+    ticket_ids = guest_ticket_ids(email)
+    for ticket_id in ticket_ids:
+        _link(ticket_id, user_id, Occasion(SYSTEM, now, request_id))
+    return len(ticket_ids)
+
+
+def guest_ticket_ids(email: str) -> list[int]:
+    """The tickets that were opened with this address, and that are nobody's account's yet."""
     query = Ticket.select(Ticket.id, Ticket.contact_email).where(
         Ticket.contact_email == email.strip(), Ticket.user_id.is_null(), Ticket.deleted_at.is_null()
     )
@@ -44,18 +52,18 @@ def _guest_ticket_ids(email: str) -> list[int]:
 
 
 @retry_deadlocks
-def _link(ticket_id: int, user: UserRegistered, occasion: Occasion) -> None:
+def _link(ticket_id: int, user_id: int, occasion: Occasion) -> None:
     with change_ticket(ticket_id, occasion=occasion) as change:
         if change.ticket.user_id is not None:
             return
-        change.set(user_id=user.user_id)
+        change.set(user_id=user_id)
         # Not by `set`: the history would remember the token's hash.
         change.ticket.access_token_hash = None
         change.record(TicketUpdated())
         # What the guest wrote is now the customer's own, and so never unread to them.
-        Message.update(user_id=user.user_id, version=Message.version + 1).where(
+        Message.update(user_id=user_id, version=Message.version + 1).where(
             Message.ticket_id == ticket_id, Message.author_role == "guest", Message.user_id.is_null()
         ).execute()
-        Attachment.update(user_id=user.user_id).where(
+        Attachment.update(user_id=user_id).where(
             Attachment.ticket_id == ticket_id, Attachment.user_id.is_null()
         ).execute()

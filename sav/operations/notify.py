@@ -1,8 +1,12 @@
 """Turns what happened into deliveries, each with the effect of sending it, in one transaction."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +20,7 @@ from sav.mail.rules import MailRules
 from sav.models.database import database, is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import Agent, Contact, DueEffect, Event, MailDelivery, Ticket
 from sav.operations import hints
-from sav.operations.effect_claims import DESK, Claim, finish_effect
+from sav.operations.effect_claims import DESK, Claim, finish_effect, finish_effects
 from sav.operations.event_log import RELAY_GRACE
 
 SURVEY_NET = timedelta(days=2)
@@ -33,6 +37,25 @@ class _Reader:
     locale: Locale
 
 
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Who may be written to about some tickets, by their user ids."""
+
+    contacts: Mapping[int | None, Contact]
+    agents: Mapping[int | None, Agent]
+
+    @classmethod
+    def of(cls, tickets: Iterable[Ticket]) -> _People:
+        """The customers who opened them, and the agents who have them."""
+        concerned = {(ticket.user_id, ticket.assigned_to) for ticket in tickets}
+        customers = [user_id for user_id, _ in concerned if user_id is not None]
+        anybody = list({user_id for pair in concerned for user_id in pair if user_id is not None})
+        return cls(
+            {contact.user_id: contact for contact in Contact.select().where(Contact.user_id.in_(customers))},
+            {agent.user_id: agent for agent in Agent.select().where(Agent.user_id.in_(anybody))},
+        )
+
+
 @retry_deadlocks
 def notify(claim: Claim, *, rules: MailRules, now: datetime) -> None:
     """Writes the deliveries that a fact owes, and the token goes with it."""
@@ -41,6 +64,44 @@ def notify(claim: Claim, *, rules: MailRules, now: datetime) -> None:
             return
         event = Event.get(Event.ticket_id == claim.ticket_id, Event.sequence == claim.sequence)
         _write_deliveries(event, Ticket.get_by_id(claim.ticket_id), rules, now)
+
+
+@retry_deadlocks
+def notify_together(claims: Sequence[Claim], *, rules: MailRules, now: datetime) -> None:
+    """The same for several facts, in one transaction and as many statements as one fact needs.
+
+    Raises, and has done nothing, when a token is somebody else's by now or a delivery is there already.
+    """
+    with transaction():
+        if not finish_effects(claims):
+            raise LeaseLost
+        events = _facts(claims)
+        tickets = {
+            ticket.id: ticket
+            for ticket in Ticket.select().where(Ticket.id.in_([claim.ticket_id for claim in claims]))
+        }
+        people = _People.of(tickets.values())
+        rows = [
+            row
+            for event in events
+            for row in _deliveries(event, tickets[event.ticket_id], people, rules, now)
+        ]
+        if rows:
+            MailDelivery.insert_many(rows).execute()
+        if due := [row["message_id"] for row in rows if row["state"] == "due"]:
+            sent_later = MailDelivery.select(MailDelivery.id).where(
+                MailDelivery.ticket_id.in_(list(tickets)), MailDelivery.message_id.in_(due)
+            )
+            _owe([delivery.id for delivery in sent_later], now)
+
+
+class LeaseLost(Exception):
+    """Somebody else does it by now."""
+
+
+def _facts(claims: Sequence[Claim]) -> list[Event]:
+    places = [(Event.ticket_id == claim.ticket_id) & (Event.sequence == claim.sequence) for claim in claims]
+    return list(Event.select().where(reduce(or_, places)).order_by(Event.id))
 
 
 def make_up_for_surveys(claim: Claim, *, rules: MailRules, now: datetime) -> None:
@@ -80,6 +141,15 @@ def _closed_without_mail(now: datetime, after: int) -> list[Event]:
 
 
 def _write_deliveries(event: Event, ticket: Ticket, rules: MailRules, now: datetime) -> None:
+    rows = _deliveries(event, ticket, _People.of([ticket]), rules, now)
+    written = [delivery_id for row in rows if (delivery_id := _insert_once(row))]
+    if written:
+        _owe(written, now)
+
+
+def _deliveries(
+    event: Event, ticket: Ticket, people: _People, rules: MailRules, now: datetime
+) -> list[dict[str, Any]]:
     fact = Happened(name=event.name, data=event.data, actor_id=event.actor_id, actor_role=event.actor_role)
     about = TicketNow(
         user_id=ticket.user_id,
@@ -87,23 +157,18 @@ def _write_deliveries(event: Event, ticket: Ticket, rules: MailRules, now: datet
         is_deleted=ticket.deleted_at is not None,
         is_rated=ticket.satisfaction_rating is not None,
     )
-    written = [
-        delivery_id
+    return [
+        _delivery(event, ticket, notice.kind, reader, rules, now)
         for notice in notices(fact, about)
-        for reader in _readers(notice, ticket, rules)
-        if (delivery_id := _insert_once(_delivery(event, ticket, notice.kind, reader, rules, now)))
+        for reader in _readers(notice, ticket, people, rules)
     ]
-    if written:
-        _owe(written, now)
 
 
-def _readers(notice: Notice, ticket: Ticket, rules: MailRules) -> Iterator[_Reader]:
+def _readers(notice: Notice, ticket: Ticket, people: _People, rules: MailRules) -> Iterator[_Reader]:
     if notice.side == "requester":
-        yield _requester(ticket, rules)
+        yield _requester(ticket, people, rules)
         return
-    agent: Agent | None = None
-    if notice.agent_id is not None:
-        agent = Agent.get_or_none(Agent.user_id == notice.agent_id)
+    agent = people.agents.get(notice.agent_id)
     if agent is not None and agent.email:
         yield _Reader(email=agent.email, name=agent.name, locale=rules.default_locale)
     elif notice.kind == "assigned":
@@ -112,14 +177,11 @@ def _readers(notice: Notice, ticket: Ticket, rules: MailRules) -> Iterator[_Read
         yield _Reader(email=rules.desk_address, name=None, locale=rules.default_locale)
 
 
-def _requester(ticket: Ticket, rules: MailRules) -> _Reader:
+def _requester(ticket: Ticket, people: _People, rules: MailRules) -> _Reader:
     """The account's own address before the one that somebody gave with the ticket."""
-    contact: Contact | None = None
-    agent: Agent | None = None
-    if ticket.user_id is not None:
-        contact = Contact.get_or_none(Contact.user_id == ticket.user_id)
-        # Staff have problems too.
-        agent = None if contact else Agent.get_or_none(Agent.user_id == ticket.user_id)
+    contact = people.contacts.get(ticket.user_id)
+    # Staff have problems too.
+    agent = None if contact else people.agents.get(ticket.user_id)
     email = (contact and contact.email) or (agent and agent.email) or ticket.contact_email or ""
     name = (contact and contact.name) or (agent and agent.name) or ticket.contact_name
     locale = ticket.locale or (contact and contact.locale) or rules.default_locale

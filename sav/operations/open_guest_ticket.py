@@ -27,12 +27,13 @@ def open_guest_ticket(
     number_prefix: str,
     first_answer: FirstAnswer[GuestTicket] | None = None,
 ) -> GuestTicket:
-    """Opens a ticket that its number reads and its token answers; raises what `FirstAnswer.claim` raises."""
+    """Opens a ticket that its number reads and its token answers; raises what `FirstAnswer.record` raises.
+
+    Who takes it for a repetition asks `FirstAnswer.look` first: here it would have taken a number already.
+    """
     number = new_ticket_number(prefix=number_prefix, now=occasion.now, for_guest=True)
     token = access_token(secrets.token_bytes(TOKEN_BYTES))
     with transaction():
-        if first_answer:
-            first_answer.claim(now=occasion.now)
         ticket = write_new_ticket(
             occasion=occasion,
             new=new,
@@ -42,5 +43,5 @@ def open_guest_ticket(
         )
         opened = GuestTicket(ticket, token)
         if first_answer:
-            first_answer.keep(opened)
+            first_answer.record(opened, now=occasion.now)
     return opened

@@ -11,12 +11,16 @@ from sav.domain.events import TicketCreated
 from sav.domain.locales import Locale
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import require_priority
+from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Priority, Source
 from sav.domain.ticket_numbers import GUEST_SUFFIX_BYTES, ticket_number
 from sav.models.database import retry_deadlocks, transaction
+from sav.models.prepared import insert_new, insert_rows
+from sav.models.sight_counters import advance_counters
 from sav.models.tables import Ticket, TicketTag
 from sav.operations.event_log import Recorded, append_events, number_events
 from sav.operations.idempotency import FirstAnswer
+from sav.operations.ticket_change import ticket_facts
 from sav.operations.ticket_numbering import next_sequence
 
 
@@ -52,17 +56,18 @@ def open_ticket(
 ) -> Ticket:
     """Opens a ticket for the caller, or, by staff, on somebody's behalf; returns it.
 
-    Raises `Forbidden` when a customer asks for what is staff's to give, and what `FirstAnswer.claim` raises.
+    Raises `Forbidden` when a customer asks for what is staff's to give, and what `FirstAnswer.record` raises.
     """
     _require(occasion, new, rules)
     user_id = _owner(occasion, new)
+    if first_answer:
+        # Before a number is taken: a repetition is answered without one.
+        first_answer.look(now=occasion.now)
     number = new_ticket_number(prefix=rules.number_prefix, now=occasion.now, for_guest=user_id is None)
     with transaction():
-        if first_answer:
-            first_answer.claim(now=occasion.now)
         ticket = write_new_ticket(occasion=occasion, new=new, number=number, user_id=user_id)
         if first_answer:
-            first_answer.keep(ticket)
+            first_answer.record(ticket, now=occasion.now)
     return ticket
 
 
@@ -128,13 +133,14 @@ def write_new_ticket(
         subject=new.subject, priority=new.priority, category=new.category, source=new.source
     )
     numbered = number_events(ticket, [Recorded(created, {})])
-    ticket.save(force_insert=True)
+    insert_new(ticket)
     append_events(ticket, numbered, occasion=occasion)
     add_tags(ticket.id, new.tags)
+    advance_counters(slots_of(ticket_facts(ticket)))
     return ticket
 
 
 def add_tags(ticket_id: int, tags: list[str]) -> None:
     """Writes the index rows of a ticket's tags."""
     if tags:
-        TicketTag.insert_many([{"ticket_id": ticket_id, "tag": tag} for tag in tags]).execute()
+        insert_rows(TicketTag, [{"ticket_id": ticket_id, "tag": tag} for tag in tags])

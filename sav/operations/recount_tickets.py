@@ -16,7 +16,7 @@ import peewee
 from sav.domain.statistics import INSTANTS, KINDS, Cell, cell_of, instant_of, marks, slot_of
 from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.database import for_update, retry_deadlocks, transaction
-from sav.models.tables import CountedTicket, DeskCount, Ticket
+from sav.models.tables import CountedTicket, DeskCount, Ticket, WiderCount
 from sav.models.ticket_numbers import COUNTED_COLUMNS, NUMBER_COLUMNS, counted_numbers, current_numbers
 from sav.operations.count_tickets import (
     TICKETS_A_TRANSACTION,
@@ -25,7 +25,9 @@ from sav.operations.count_tickets import (
     count_tickets,
     counted_before,
     difference,
+    make_wider_sums_anew,
     take_turn,
+    wider_cells,
 )
 
 _LOAD = (DeskCount.kind == "load") & (DeskCount.slot == 0)
@@ -94,6 +96,33 @@ def recount_load(*, repair: bool) -> Recounted:
         )
         expected = {Cell("load", 0, str(agent_id)): (tickets, 0) for agent_id, tickets in loads}
         return _repair(expected, _kept_sums(_LOAD), repair=repair)
+
+
+@retry_deadlocks
+def recount_wider_sums(*, repair: bool) -> Recounted:
+    """Makes the sums over more time anew from the others; for the end, as everything before changes both."""
+    with transaction():
+        if repair:
+            take_turn()
+        wrong = len({row[:-2] for row in _wider_sums() ^ _expected_wider_sums()})
+        if repair and wrong:
+            make_wider_sums_anew()
+        return Recounted(wrong_sums=wrong)
+
+
+def _wider_sums() -> set[tuple[Any, ...]]:
+    kept: Any = WiderCount.select().where(WiderCount.width > 0).tuples()
+    return {tuple(row) for row in kept if row[-2] or row[-1]}
+
+
+def _expected_wider_sums() -> set[tuple[Any, ...]]:
+    tickets: Counter[tuple[Any, ...]] = Counter()
+    micros: Counter[tuple[Any, ...]] = Counter()
+    for row in DeskCount.select().where(DeskCount.slot >= 0).iterator():
+        for key in wider_cells(Cell(row.kind, row.slot, row.label)):
+            tickets[key] += row.tickets
+            micros[key] += row.micros
+    return {(*key, count, micros[key]) for key, count in tickets.items() if count or micros[key]}
 
 
 def _oldest(row: type[Ticket] | type[CountedTicket]) -> datetime | None:

@@ -10,7 +10,9 @@ import peewee
 from sav.domain.effects import ASSIGN_TICKETS
 from sav.domain.errors import Forbidden, NotFound
 from sav.domain.occasion import Occasion
+from sav.domain.sight_slots import ROSTER
 from sav.models.database import for_update, is_duplicate, retry_deadlocks, transaction
+from sav.models.sight_counters import advance_counters
 from sav.models.tables import Agent
 from sav.operations.desk_effects import owe_by_desk
 from sav.operations.event_log import RELAY_GRACE
@@ -23,7 +25,8 @@ def join_roster(*, occasion: Occasion, capacity: int) -> None:
     caller = occasion.caller
     if caller.role != "agent" or Agent.select().where(Agent.user_id == caller.user_id).exists():
         return
-    _add(occasion, user_id=caller.user_id, name=caller.name, email=caller.email, capacity=capacity)
+    with transaction():
+        _add(occasion, user_id=caller.user_id, name=caller.name, email=caller.email, capacity=capacity)
 
 
 @retry_deadlocks
@@ -42,6 +45,7 @@ def change_agent(
             setattr(agent, name, value)
         agent.updated_at = occasion.now
         agent.save(only=[*fields, "updated_at"])
+        advance_counters([ROSTER])
         if not _MAY_MAKE_ROOM.isdisjoint(fields):
             _owe_assignment(occasion)
     return agent
@@ -94,3 +98,4 @@ def _add(
     except peewee.IntegrityError as error:
         if not is_duplicate(error):
             raise
+    advance_counters([ROSTER])

@@ -36,7 +36,7 @@ def survey_of(token: str, *, occasion: Occasion) -> Survey:
     except BadToken:
         raise NotFound from None
     ticket: Ticket | None = Ticket.get_or_none(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
-    if ticket is None or ticket.status not in SETTLED:
+    if ticket is None or ticket.status not in SETTLED or _is_nobodys(ticket):
         raise NotFound
     mail: MailDelivery | None = (
         MailDelivery.select(MailDelivery.locale)
@@ -51,6 +51,11 @@ def survey_of(token: str, *, occasion: Occasion) -> Survey:
         locale=mail.locale if mail else None,
         is_answered=ticket.satisfaction_rating is not None,
     )
+
+
+def _is_nobodys(ticket: Ticket) -> bool:
+    """Whether its person was erased."""
+    return ticket.user_id is None and ticket.contact_email is None
 
 
 def answer_survey(*, survey: Survey, occasion: Occasion, rating: int, comment: str | None) -> None:

@@ -13,8 +13,11 @@ from sav.domain.errors import NotFound, StaleVersion
 from sav.domain.events import Fact
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
+from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Action, next_status
 from sav.models.database import for_update, transaction
+from sav.models.prepared import Prepared, given, update_changed
+from sav.models.sight_counters import advance_counters
 from sav.models.tables import Message, Ticket
 from sav.operations.event_log import Recorded, append_events, number_events
 
@@ -38,6 +41,7 @@ class TicketChange:
     def __init__(self, ticket: Ticket, occasion: Occasion) -> None:
         self.ticket = ticket
         self.occasion = occasion
+        self._before = ticket_facts(ticket)
         self._unrecorded: dict[str, dict[str, Any]] = {}
         self._recorded: list[Recorded] = []
 
@@ -76,8 +80,10 @@ class TicketChange:
         self.ticket.version += 1
         self.ticket.updated_at = self.occasion.now
         self.ticket.uncounted = True
-        self.ticket.save(only=self.ticket.dirty_fields)
+        update_changed(self.ticket)
         append_events(self.ticket, numbered, occasion=self.occasion)
+        # Whoever saw it, and whoever sees it now.
+        advance_counters([*slots_of(self._before), *slots_of(ticket_facts(self.ticket))])
 
 
 @contextmanager
@@ -98,16 +104,20 @@ def change_ticket(
 
 def locked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
     """A ticket in the caller's sight, its row locked; raises `NotFound`."""
-    return _seen(for_update(_ticket(ticket_id)).first(), occasion)
+    return _seen(_LOCKED.first(ticket_id=ticket_id), occasion)
 
 
 def unlocked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
     """A ticket in the caller's sight, as it is at the moment; raises `NotFound`."""
-    return _seen(_ticket(ticket_id).first(), occasion)
+    return _seen(_UNLOCKED.first(ticket_id=ticket_id), occasion)
 
 
-def _ticket(ticket_id: int) -> peewee.ModelSelect[Ticket]:
-    return Ticket.select().where(Ticket.id == ticket_id, Ticket.deleted_at.is_null())
+def _one_ticket() -> peewee.ModelSelect[Ticket]:
+    return Ticket.select().where(Ticket.id == given("ticket_id"), Ticket.deleted_at.is_null())
+
+
+_UNLOCKED = Prepared(_one_ticket)
+_LOCKED = Prepared(lambda: for_update(_one_ticket()))
 
 
 def _seen(ticket: Ticket | None, occasion: Occasion) -> Ticket:

@@ -7,7 +7,7 @@ from sav.models.attachment_sight import visible_attachments
 from sav.models.tables import Attachment
 from sav.queries.conversation import one_message
 from sav.queries.pages import Page, PageRequest, page_by_key
-from sav.queries.ticket_detail import visible_ticket
+from sav.queries.ticket_detail import require_sight
 
 
 class AttachmentQuarantined(Conflict):
@@ -18,7 +18,7 @@ class AttachmentQuarantined(Conflict):
 
 def list_attachments(*, caller: Caller, ticket_id: int, page: PageRequest) -> Page[Attachment]:
     """One page of a ticket's files, oldest first."""
-    visible_ticket(caller, ticket_id)
+    require_sight(caller, ticket_id)
     query = visible_attachments(ticket_id, internal=sees_internal(caller))
     return page_by_key(query, Attachment.id, page)
 
@@ -34,7 +34,7 @@ def list_message_attachments(
 
 def one_attachment(*, caller: Caller, ticket_id: int, attachment_id: int) -> Attachment:
     """A file that the caller may see; raises `NotFound`."""
-    visible_ticket(caller, ticket_id)
+    require_sight(caller, ticket_id)
     visible = visible_attachments(ticket_id, internal=sees_internal(caller))
     attachment: Attachment | None = visible.where(Attachment.id == attachment_id).first()
     if attachment is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,8 +22,6 @@ from sav.domain.statistics import (
     DAY,
     DURATIONS,
     INSTANTS,
-    KINDS,
-    PER_DAY,
     QUARTER,
     AgentNumbers,
     Calendar,
@@ -38,25 +36,26 @@ from sav.domain.statistics import (
     edges,
     instant_of,
     marks,
-    slot_of,
     spread,
     statistics_of,
     whole_slots,
     width_of,
 )
-from sav.models.database import database, is_sqlite, snapshot
-from sav.models.tables import Agent, CountedTicket, DeskCount, Ticket
+from sav.models.database import snapshot
+from sav.models.tables import Agent, CountedTicket, Ticket
 from sav.models.ticket_numbers import (
     COUNTED_COLUMNS,
     NUMBER_COLUMNS,
     counted_numbers,
     current_numbers,
 )
+from sav.queries.desk_sums import add_days, add_sums, has_wider_sums
 
+FEW_VALUES = 20_000
+"""Durations of so many tickets are read and sorted; those of more are walked along, up to the rank."""
 ROWS_A_BATCH = 2_000
 """How many tickets are held in memory at a time."""
 
-_BY_DAY = [kind for kind in KINDS if kind not in PER_DAY and kind != "load"]
 _DURATION_COLUMNS: dict[Duration, peewee.Field] = {
     "first_response": CountedTicket.first_response_micros,
     "resolution": CountedTicket.resolution_micros,
@@ -115,53 +114,13 @@ def _behind(last: Any) -> tuple[Any, ...]:
 
 
 def _count_desk(tally: Tally, calendar: Calendar, span: Span) -> dict[Duration, Spread]:
-    _add_sums(tally, whole_slots(span, DAY))
-    _add_days(tally, calendar, whole_slots(span, QUARTER))
+    wider = has_wider_sums()
+    add_sums(tally, whole_slots(span, DAY), wider=wider)
+    add_days(tally, calendar, whole_slots(span, QUARTER), wider=wider)
     _add_edges(tally, span)
     counted = {kind: tally.counts[kind, ""] for kind in DURATIONS}
     _correct(tally)
     return {kind: _spread(tally, kind, _counted_values(kind, span, counted[kind])) for kind in DURATIONS}
-
-
-def _add_sums(tally: Tally, whole: Span) -> None:
-    """The sums of whole days, and what is so now."""
-    tickets, micros = peewee.fn.SUM(DeskCount.tickets), peewee.fn.SUM(DeskCount.micros)
-    by_day = reduce(and_, [DeskCount.kind.in_(_BY_DAY), *_in_slots(whole)])
-    now = (DeskCount.kind == "load") & (DeskCount.slot == 0)
-    query = DeskCount.select(DeskCount.kind, DeskCount.label, tickets, micros).where(by_day | now)
-    rows: Any = query.group_by(DeskCount.kind, DeskCount.label).tuples()
-    for kind, label, count, time in rows:
-        tally.add_sum(kind, label, tickets=int(count), micros=int(time))
-
-
-def _in_slots(whole: Span) -> list[Any]:
-    since = [DeskCount.slot >= slot_of(whole.since)] if whole.since else []
-    return since + ([DeskCount.slot < slot_of(whole.until)] if whole.until else [])
-
-
-def _add_days(tally: Tally, calendar: Calendar, whole: Span) -> None:
-    """What happened on each day: one part of the statement for each run of days of one length."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for first, many, length in calendar.runs():
-        start, end = slot_of(calendar.starts[first]), slot_of(calendar.starts[first + many])
-        width = length // QUARTER
-        since = max(start, slot_of(whole.since)) if whole.since else start
-        until = min(end, slot_of(whole.until)) if whole.until else end
-        if since < until:
-            # Not a division, which each database rounds in its own way.
-            parts.append(
-                "SELECT ? AS day, ? AS length, kind, (slot - ?) - (slot - ?) % ? AS behind, SUM(tickets) "
-                "FROM desk_counts WHERE kind IN ('opened', 'resolved', 'closed') AND slot >= ? AND slot < ? "
-                "GROUP BY kind, behind"
-            )
-            values += [first, width, start, start, width, since, until]
-    if parts:
-        statement = " UNION ALL ".join(parts)
-        # The sign of a remainder is doubled where the driver's own signs begin with it.
-        statement = statement if is_sqlite() else statement.replace("%", "%%").replace("?", "%s")
-        for first, width, kind, behind, tickets in database.execute_sql(statement, values).fetchall():
-            tally.add_day(kind, first + behind // width, int(tickets))
 
 
 def _add_edges(tally: Tally, span: Span) -> None:
@@ -196,8 +155,12 @@ def _correct(tally: Tally) -> None:
     batch: list[Any] = list(query)
     while batch:
         for row in batch:
-            tally.take(counted_numbers(row[len(NUMBER_COLUMNS) :]))
-            tally.put(current_numbers(row[: len(NUMBER_COLUMNS)]))
+            was = counted_numbers(row[len(NUMBER_COLUMNS) :])
+            is_now = current_numbers(row[: len(NUMBER_COLUMNS)])
+            if was != is_now:
+                # Most changes, such as an answer, change no number.
+                tally.take(was)
+                tally.put(is_now)
         batch = list(query.where(Ticket.id > batch[-1][0])) if len(batch) == ROWS_A_BATCH else []
 
 
@@ -210,10 +173,16 @@ def _counted_values(kind: Duration, span: Span, count: int) -> Values:
     if span.until:
         query = query.where(CountedTicket.created_at < span.until)
 
+    few: list[int] = []
+
     def values(rank: int, many: int) -> Sequence[int]:
         many = min(many, count - rank)
         if many <= 0:
             return ()
+        if count <= FEW_VALUES:
+            rows: Any = query.tuples()
+            few[:] = few or sorted(value for (value,) in rows)
+            return few[rank : rank + many]
         if rank <= count // 2:
             rising: Any = query.order_by(column).offset(rank).limit(many).tuples()
             return [value for (value,) in rising]

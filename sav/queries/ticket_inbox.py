@@ -12,11 +12,13 @@ from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
 from sav.domain.ticket_lifecycle import STATUSES, Priority, Source, Status
 from sav.models.database import is_sqlite
-from sav.models.tables import Ticket
+from sav.models.prepared import objects
+from sav.models.tables import SHOWN_OF_TICKETS, Ticket
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
 from sav.queries.statement_limit import limited_rows
 from sav.queries.ticket_roads import Branch, Sight, SortColumn, road
 from sav.queries.ticket_search import Search
+from sav.queries.ticket_totals import total as ticket_total
 
 Order = Literal["-created_at", "created_at", "-updated_at", "updated_at", "-priority"]
 
@@ -57,7 +59,7 @@ def list_tickets(*, caller: Caller, wanted: TicketFilter, order: Order, page: Pa
     sights = [sight for sight in _sights(caller, wanted) if not sight.is_empty]
     search = Search(wanted.text) if wanted.text else None
     rows = shelf.found(sights, search) if search else shelf.listed(sights)
-    total = sum(_count(sight, search) for sight in sights) if page.include_total else None
+    total = sum(ticket_total(sight, search) for sight in sights) if page.include_total else None
     more, rows = len(rows) > page.per_page, rows[: page.per_page]
     return Page(rows, page.per_page, shelf.cursor_behind(rows[-1]) if more else None, total)
 
@@ -119,19 +121,34 @@ class _Shelf:
         self._reach = page.offset + page.per_page + 1
 
     def listed(self, sights: Sequence[Sight]) -> list[Ticket]:
-        """What is in these sights; one statement."""
+        """What is in these sights; one statement, or two when the page ends among the oldest of them."""
         branches = [branch for sight in sights for branch in road(sight, self._column).branches]
+        if self._order == "-created_at":
+            # The oldest come last, and are mostly not needed.
+            newest = self._first_of([branch for branch in branches if not branch.is_oldest])
+            if len(newest) > self._page.per_page or not any(branch.is_oldest for branch in branches):
+                return newest
+        return self._first_of(branches)
+
+    def _first_of(self, branches: Sequence[Branch]) -> list[Ticket]:
         if not branches:
             return []
+        if len(branches) == 1:
+            # Nothing is kept of what is passed over.
+            one = self._keys(branches[0]).limit(self._page.per_page + 1).offset(self._page.offset)
+            return self._in_full(one.alias("chosen"))
         # SQLite takes no LIMIT inside a UNION, unless it stands in a table of its own.
         tables = [self._keys(branch).alias(f"part{number}") for number, branch in enumerate(branches)]
         parts: list[Any] = [Ticket.select(table.c.id, table.c.sort_key).from_(table) for table in tables]
         chosen: Any = reduce(lambda left, right: left.union_all(right), parts)
         chosen = chosen.order_by(*self._order_by(peewee.SQL("sort_key"), peewee.SQL("id")))
-        chosen = chosen.limit(self._page.per_page + 1).offset(self._page.offset).alias("chosen")
+        chosen = chosen.limit(self._page.per_page + 1).offset(self._page.offset)
+        return self._in_full(chosen.alias("chosen"))
+
+    def _in_full(self, chosen: Any) -> list[Ticket]:
         # Only the chosen rows are read in full, not all that were passed over.
-        query = Ticket.select(Ticket).join(chosen, on=(Ticket.id == chosen.c.id))
-        return list(query.order_by(*self._order_by(self._field)))
+        query = Ticket.select(*SHOWN_OF_TICKETS).join(chosen, on=(Ticket.id == chosen.c.id))
+        return objects(query.order_by(*self._order_by(self._field)))
 
     def found(self, sights: Sequence[Sight], search: Search) -> list[Ticket]:
         """What is in these sights and fits the search."""
@@ -140,7 +157,8 @@ class _Shelf:
         ids = [ticket_id for _, ticket_id in keys[self._page.offset : self._reach]]
         if not ids:
             return []
-        return list(Ticket.select().where(Ticket.id.in_(ids)).order_by(*self._order_by(self._field)))
+        query = Ticket.select(*SHOWN_OF_TICKETS).where(Ticket.id.in_(ids))
+        return objects(query.order_by(*self._order_by(self._field)))
 
     def _found_in(self, sight: Sight, search: Search) -> list[tuple[Any, int]]:
         way = road(sight, self._column, must_know=True)
@@ -207,18 +225,3 @@ class _Shelf:
 
     def cursor_behind(self, ticket: Ticket) -> str:
         return encode_cursor(self._order, getattr(ticket, self._column), ticket.id)
-
-
-def _count(sight: Sight, search: Search | None) -> int:
-    if search is None:
-        return int(Ticket.select().where(sight.condition).count())
-    way = road(sight, "created_at", must_know=True)
-    if way.is_short and search.is_readable and not is_sqlite():
-        branches = [Branch(branch.source, branch.condition & search.by_reading()) for branch in way.branches]
-    else:
-        branches = [Branch(Ticket, sight.condition & search.by_index())]
-    count = peewee.fn.COUNT(Ticket.id)
-    return sum(
-        limited_rows(Ticket.select(count).from_(branch.source).where(branch.condition))[0][0]
-        for branch in branches
-    )

@@ -4,14 +4,17 @@ A list is filtered and sorted at once, and an index serves the order only behind
 there are two roads. Either the rows are read in the wanted order until the page is full: quick when many
 rows fit. Or all rows that one filter leaves are read and sorted: quick when these are few. The optimisers
 of the servers guess between them, and guess wrong by a factor of thousands when a table has a million rows;
-here it is looked up (`is_few`), and the index is named in the statement.
+here it is looked up (`_is_few`), and the index is named in the statement.
+
+A span of time that is sorted by another column is a road of its own: each month of it has its tickets in
+each order, and the first of every month are merged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import and_
 from typing import Any, Literal
@@ -19,24 +22,26 @@ from typing import Any, Literal
 import peewee
 from cachetools import TTLCache
 
-from sav.domain.ticket_lifecycle import STATUSES
-from sav.models.database import is_sqlite
+from sav.domain.ticket_lifecycle import PRIORITIES, STATUSES
+from sav.models.database import database, is_sqlite
 from sav.models.tables import Ticket, TicketTag
 
 SortColumn = Literal["created_at", "updated_at", "priority_rank"]
 FEW = 2_000
 """So many rows are read and sorted rather than looked for along an order."""
-FEW_IN_SPAN = 20_000
-"""The same for spans of time: their tickets may all stand at the other end of the order."""
+MOST_MONTHS = 61
+"""Months of a span that are each read on their own: five years. A longer one is most of what there is."""
+SHORT = timedelta(days=2)
+"""What a span has of a month, when it is no longer than this, is read whole and sorted."""
 MOST_BRANCHES = 8
 """Values of one filter that are each read by the index on their own, and merged."""
 ESTIMATE_SECONDS = 300
-"""How long it is believed that a filter leaves few rows, or many: an old answer costs time, never rows."""
+"""How long it is believed that a filter leaves so many rows: an old answer costs time, never rows."""
 ESTIMATES_KEPT = 10_000
 
-_estimates: TTLCache[Any, bool] = TTLCache(ESTIMATES_KEPT, ESTIMATE_SECONDS)
+_estimates: TTLCache[Any, int] = TTLCache(ESTIMATES_KEPT, ESTIMATE_SECONDS)
 
-_ORDER_INDEX: dict[SortColumn, str] = {
+_ORDER_INDEX: dict[str, str] = {
     "created_at": "created",
     "updated_at": "updated",
     "priority_rank": "priority_rank",
@@ -57,6 +62,7 @@ _SUFFIX: dict[SortColumn, str] = {
     "updated_at": "updated",
     "priority_rank": "priority",
 }
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _RANGED: tuple[SortColumn, ...] = ("created_at", "updated_at")
 # What an agent has in hand at a time is little, whatever they have settled in years.
 _IN_HAND = frozenset(STATUSES) - {"resolved", "closed"}
@@ -77,6 +83,10 @@ class Sight:
             values = [value for value in self.equal[column] if value in values]
         return replace(self, equal={**self.equal, column: tuple(dict.fromkeys(values))})
 
+    def created(self, since: datetime | None, until: datetime | None) -> Sight:
+        """The same with another span of `created_at`, both ends included."""
+        return replace(self, ranges={**self.ranges, "created_at": (since, until)})
+
     def without_status(self, status: str) -> Sight:
         """The part of it in which the status is another one."""
         return replace(self, no_status=status)
@@ -90,6 +100,10 @@ class Sight:
         """The whole set, for a road that reads its rows in whatever way."""
         conditions = [Ticket.deleted_at.is_null()]
         conditions += [_one_of(column, values) for column, values in self.equal.items()]
+        if "priority" in self.equal:
+            # The same again, for the indexes that are in the order of priorities.
+            ranks = [PRIORITIES.index(priority) + 1 for priority in self.equal["priority"]]
+            conditions.append(_one_of("priority_rank", ranks))
         for column, (start, end) in self.ranges.items():
             conditions += _between(column, start, end)
         if self.no_status:
@@ -106,6 +120,8 @@ class Branch:
     source: Any
     condition: Any
     begins: Any = None
+    is_oldest: bool = False
+    """Whether all that it has was created before anything of the branches without this mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +148,30 @@ def road(sight: Sight, order: SortColumn, *, must_know: bool = False) -> Road:
         # Its planner breaks off at a hint that it cannot follow, and its tables are small.
         return Road([Branch(Ticket, sight.condition)], is_short=True)
     return (
-        _by_person(sight, order, must_know)
+        _in_hand(sight)
         or _by_few(sight, order, must_know)
+        or _by_person(sight, order)
+        or _by_span(sight, order)
         or Road(list(_along_the_order(sight, order)), is_short=False)
     )
+
+
+def narrowest(sight: Sight) -> Branch:
+    """A whole sight by one index, in whatever order: to count it."""
+    if is_sqlite():
+        return Branch(Ticket, sight.condition)
+    names = ["tag"] * bool(sight.tags) + _by_expected_rows(sight)
+    names += [ranged for ranged in _RANGED if ranged in sight.ranges]
+    _, _, name = min(
+        [(_rows_of(sight, name), number, name) for number, name in enumerate(names)],
+        default=(0, 0, "created_at"),
+    )
+    if name == "tag":
+        return _tagged(sight)
+    if name == "assigned_to" and sight.equal.keys() <= {"assigned_to", "status"} and not sight.ranges:
+        # It knows their states, too.
+        return Branch(_Along("assignee_load"), sight.condition)
+    return Branch(_Along(_ORDER_INDEX.get(name) or _index(name, "created_at")), sight.condition)
 
 
 def forget_estimates() -> None:
@@ -143,32 +179,129 @@ def forget_estimates() -> None:
     _estimates.clear()
 
 
-def _by_person(sight: Sight, order: SortColumn, must_know: bool) -> Road | None:
-    """Nobody's tickets are so many that it could matter by which other index they are read."""
-    if "user_id" in sight.equal:
-        return Road(list(_branches(sight, "user_id", order)), must_know and _is_few(sight, "user_id"))
+def _in_hand(sight: Sight) -> Road | None:
+    """What an agent has in hand at a time is little, whatever they have settled in years."""
     if None in sight.equal.get("assigned_to", (None,)):
         return None
-    if _IN_HAND.issuperset(sight.equal.get("status", ("closed",))):
-        return Road([Branch(_Along("assignee_load"), sight.condition)], is_short=True)
-    return Road(list(_branches(sight, "assigned_to", order)), must_know and _is_few(sight, "assigned_to"))
+    if not _IN_HAND.issuperset(sight.equal.get("status", ("closed",))):
+        return None
+    return Road([Branch(_Along("assignee_load"), sight.condition)], is_short=True)
 
 
 def _by_few(sight: Sight, order: SortColumn, must_know: bool) -> Road | None:
+    """What the filter that leaves the fewest rows leaves, if these are few."""
     columns = _by_expected_rows(sight)
-    ranges = [column for column in _RANGED if column in sight.ranges and column != order]
-    served = not columns or (len(columns) == 1 and _serves(columns[0], order))
-    if served and not (ranges or sight.tags or must_know):
+    names = ["tag"] * bool(sight.tags) + columns
+    names += [ranged for ranged in _RANGED if ranged in sight.ranges and ranged != order]
+    if len(names) == len(columns) <= 1 and all(_serves(name, order) for name in names) and not must_know:
+        # An index has just these rows, in the wanted order.
         return None
-    if sight.tags and _is_few(sight, "tag"):
+    rows, name = min([(_rows_of(sight, name), name) for name in names], default=(FEW + 1, ""))
+    if rows > FEW:
+        return None
+    if name == "tag":
         return Road([_tagged(sight)], is_short=True)
-    for column in columns:
-        if _is_few(sight, column):
-            return Road(list(_branches(sight, column, order)), is_short=True)
-    for ranged in _RANGED:
-        if ranged in sight.ranges and ranged != order and _is_few(sight, ranged):
-            return Road([Branch(_Along(_ORDER_INDEX[ranged]), sight.condition)], is_short=True)
+    if name in sight.equal:
+        # Within a span it was counted in the span.
+        through = "created_at" if "created_at" in sight.ranges else order
+        return Road(list(_branches(sight, name, through)), is_short=True)
+    ranged = "created" if name == "created_at" else "updated"
+    return Road([Branch(_Along(ranged), sight.condition)], is_short=True)
+
+
+def _by_person(sight: Sight, order: SortColumn) -> Road | None:
+    """Nobody's tickets are so many that it could matter by which index they are read."""
+    for column in ("user_id", "assigned_to"):
+        if None not in sight.equal.get(column, (None,)):
+            return Road(list(_branches(sight, column, order)), is_short=False)
     return None
+
+
+def _by_span(sight: Sight, order: SortColumn) -> Road | None:
+    """Spans of a time that the list is not sorted by."""
+    if any(_serves(column, order) for column in _by_expected_rows(sight) if not _is_most(sight, column)):
+        return None
+    if "updated_at" in sight.ranges and order != "updated_at":
+        branches = _since_an_update(sight, order)
+    elif "created_at" in sight.ranges and order != "created_at":
+        branches = _by_month(sight, order)
+    else:
+        return None
+    return Road(branches, is_short=False) if branches is not None else None
+
+
+def _since_an_update(sight: Sight, order: SortColumn) -> list[Branch] | None:
+    """What was opened since then too, in its order; and what is older, which is what was still worked on."""
+    changed_since = sight.ranges["updated_at"][0] or _BEFORE_ALL
+    since, until = sight.ranges.get("created_at", (None, None))
+    just_before = changed_since - timedelta(microseconds=1)
+    older = sight.created(since, min(until or just_before, just_before))
+    newer = sight.created(max(since or changed_since, changed_since), until)
+    months = _months(older)
+    branches = list(_along_the_order(newer, order)) if order == "created_at" else _by_month(newer, order)
+    if months is None or branches is None:
+        return None
+    if months:
+        in_months = _month().in_([_number(month) for month in months])
+        branches.append(Branch(_Along("month_updated"), in_months & older.condition, is_oldest=True))
+    return branches
+
+
+def _by_month(sight: Sight, order: SortColumn) -> list[Branch] | None:
+    """Each month of a span in the wanted order; None when they are too many."""
+    months = _months(sight)
+    return None if months is None else [_part_of_month(sight, month, order) for month in months]
+
+
+def _part_of_month(sight: Sight, month: datetime, order: SortColumn) -> Branch:
+    since, until = sight.ranges["created_at"]
+    first, last = max(since or month, month), min(until or _next(month), _next(month))
+    bounds = _between("created_at", since, until) + _between(order, *sight.ranges.get(order, (None, None)))
+    if last - first <= SHORT:
+        part = sight.created(first, min(last, _next(month) - timedelta(microseconds=1)))
+        return Branch(
+            _Along("created"),
+            part.condition,
+            reduce(and_, [Ticket.deleted_at.is_null(), *_between("created_at", first, last)]),
+        )
+    here = reduce(and_, [_month() == _number(month), Ticket.deleted_at.is_null(), *bounds])
+    index = "month_updated" if order == "updated_at" else "month_priority"
+    return Branch(_Along(index), (_month() == _number(month)) & sight.condition, here)
+
+
+def _months(sight: Sight) -> list[datetime] | None:
+    """The beginnings of the months that tickets of a span were opened in; None when they are too many."""
+    since, until = sight.ranges["created_at"]
+    oldest, newest = Ticket.select(
+        peewee.fn.MIN(Ticket.created_at), peewee.fn.MAX(Ticket.created_at)
+    ).tuples()[0]
+    if oldest is None:
+        return []
+    first, last = max(since or oldest, oldest), min(until or newest, newest)
+    months: list[datetime] = []
+    month = first.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while month <= last and len(months) <= MOST_MONTHS:
+        months.append(month)
+        month = _next(month)
+    return months if len(months) <= MOST_MONTHS else None
+
+
+def _next(month: datetime) -> datetime:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _number(month: datetime) -> int:
+    """As the database numbers the months."""
+    return month.year * 100 + month.month
+
+
+def _month() -> Any:
+    # Kept by the servers alone, and by no row of ours.
+    return peewee.SQL("created_month")
+
+
+def _is_most(sight: Sight, column: str) -> bool:
+    return column == "status" and "closed" in sight.equal["status"]
 
 
 def _along_the_order(sight: Sight, order: SortColumn) -> Iterator[Branch]:
@@ -177,7 +310,9 @@ def _along_the_order(sight: Sight, order: SortColumn) -> Iterator[Branch]:
             yield from _branches(sight, column, order)
             return
     bounds = _between(order, *sight.ranges.get(order, (None, None)))
-    yield Branch(_Along(_ORDER_INDEX[order]), sight.condition, reduce(and_, bounds) if bounds else None)
+    # Without the first of these the index would not be in order: it has the deletion before the id.
+    begins = reduce(and_, [Ticket.deleted_at.is_null(), *bounds])
+    yield Branch(_Along(_ORDER_INDEX[order]), sight.condition, begins)
 
 
 def _by_expected_rows(sight: Sight) -> list[str]:
@@ -203,7 +338,7 @@ def _branches(sight: Sight, column: str, order: SortColumn) -> Iterator[Branch]:
 def _tagged(sight: Sight) -> Branch:
     tagged = TicketTag.select(TicketTag.ticket_id).where(TicketTag.tag.in_(sight.tags)).distinct()
     table = tagged.alias("tagged")
-    source = peewee.Join(table, Ticket, "STRAIGHT_JOIN", on=(Ticket.id == table.c.ticket_id))
+    source = peewee.Join(table, _Along("PRIMARY"), "STRAIGHT_JOIN", on=(Ticket.id == table.c.ticket_id))
     return Branch(source, replace(sight, tags=()).condition)
 
 
@@ -219,22 +354,24 @@ def _index(column: str, order: SortColumn) -> str:
     return f"{name}_{_SUFFIX[order if order in orders else orders[0]]}"
 
 
-def _is_few(sight: Sight, name: str) -> bool:
-    """Whether one filter alone leaves few rows, deleted ones among them."""
-    limit = FEW
-    if name == "tag":
-        values: Any = sight.tags
-        found = TicketTag.select(peewee.SQL("1")).where(TicketTag.tag.in_(values))
-    elif name in sight.equal:
-        values = sight.equal[name]
-        found = _counted(_index(name, "created_at"), [_one_of(name, values)])
+def _rows_of(sight: Sight, name: str) -> int:
+    """How many rows one filter leaves within the span, deleted ones among them; many are `FEW + 1`."""
+    span = sight.ranges.get("created_at", (None, None))
+    if name in sight.equal:
+        key: tuple[Any, ...] = (name, *sight.equal[name], *span)
+        found = _counted(
+            _index(name, "created_at"), [_one_of(name, sight.equal[name]), *_between("created_at", *span)]
+        )
+    elif name == "tag":
+        key = (name, *sight.tags)
+        found = TicketTag.select(peewee.SQL("1")).where(TicketTag.tag.in_(sight.tags))
     else:
         column: Any = name
-        values, limit = sight.ranges[column], FEW_IN_SPAN
-        found = _counted(_ORDER_INDEX[column], _between(column, *values))
-    key = (name, *values)
+        key = (name, *sight.ranges[column])
+        found = _counted(_ORDER_INDEX[column], _between(column, *sight.ranges[column]))
     if key not in _estimates:
-        _estimates[key] = not list(found.limit(1).offset(limit).tuples())
+        some = found.limit(FEW + 1).alias("some_rows")
+        _estimates[key] = peewee.Select([some], [peewee.fn.COUNT(peewee.SQL("*"))]).scalar(database)
     return _estimates[key]
 
 

@@ -98,7 +98,7 @@ class Search:
 
     def word_by_reading(self, word: str) -> Any:
         if not self._is_latin(word):
-            return _contains(word) if word not in self.indexed else self.by_index([word])
+            return _contains(word) if word not in self.indexed else self._by_index_alone([word])
         pattern = _BEGINNING + _pattern(word)
         return Ticket.subject.iregexp(pattern) | Ticket.description.iregexp(pattern)
 
@@ -109,11 +109,14 @@ class Search:
             return _sqlite_matches(self._typed) if self._typed else self.by_reading()
         if not chosen:
             return self.by_reading()
-        expression = " ".join(f"+{word}*" for word in chosen)
-        matches = peewee.SQL("MATCH (subject, description) AGAINST (%s IN BOOLEAN MODE)", [expression])
-        return reduce(
-            and_, [matches, *(self.word_by_reading(word) for word in self.words if word not in chosen)]
-        )
+        rest = [self.word_by_reading(word) for word in self.words if word not in chosen]
+        return reduce(and_, [self._by_index_alone(chosen), *rest])
+
+    def _by_index_alone(self, words: Sequence[str]) -> Any:
+        if is_sqlite():
+            return _sqlite_matches(words)
+        expression = " ".join(f"+{word}*" for word in words)
+        return peewee.SQL("MATCH (subject, description) AGAINST (%s IN BOOLEAN MODE)", [expression])
 
 
 def _pattern(word: str) -> str:

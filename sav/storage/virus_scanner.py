@@ -16,7 +16,7 @@ SCAN_TIMEOUT_SECONDS = 60.0
 """How long one file may take in all, sent and scanned."""
 PING_TIMEOUT_SECONDS = 3.0
 PAUSE_SECONDS = 5.0
-"""How long a scanner that did not let us in is left in peace: files that wait for it are many."""
+"""How long a scanner that did not answer is left in peace: files that wait for it are many."""
 LONGEST_ANSWER_BYTES = 1024
 SIGNATURE_LENGTH = 100
 
@@ -58,6 +58,7 @@ class Clamd:
     def find_virus(self, chunks: Iterable[bytes]) -> str | None:
         if time.monotonic() < self._left_alone_until:
             raise ScannerUnavailable("it did not answer a moment ago")
+        self._require_life()
         with _Conversation(self._connected(), self._scan_timeout_seconds) as conversation:
             answer = conversation.send_stream(chunks)
         if answer == _CLEAN:
@@ -72,11 +73,26 @@ class Clamd:
         with _Conversation(self._connected(), PING_TIMEOUT_SECONDS) as conversation:
             return conversation.ask("VERSION")
 
+    def _require_life(self) -> None:
+        """One that takes connections and says nothing would hold a thread for as long as a scan may take."""
+        try:
+            with _Conversation(self._connected(), PING_TIMEOUT_SECONDS) as conversation:
+                answer = conversation.ask("PING")
+        except ScannerUnavailable:
+            self._leave_alone()
+            raise
+        if answer != "PONG":
+            self._leave_alone()
+            raise ScannerUnavailable(f"it answers {answer!r} to PING")
+
+    def _leave_alone(self) -> None:
+        self._left_alone_until = time.monotonic() + PAUSE_SECONDS
+
     def _connected(self) -> socket.socket:
         try:
             return socket.create_connection(self._address, timeout=CONNECT_TIMEOUT_SECONDS)
         except OSError as error:
-            self._left_alone_until = time.monotonic() + PAUSE_SECONDS
+            self._leave_alone()
             raise ScannerUnavailable(f"no connection: {error}") from error
 
 

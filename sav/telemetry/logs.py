@@ -2,9 +2,12 @@
 
 import logging
 import sys
+import threading
 import traceback
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from functools import cache, lru_cache
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -55,15 +58,41 @@ def configure_logs(app_env: str, app_name: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     _route_libraries(logging.getLogger().level)
+    # Our own lines do not pass through the standard library: that took longer than making them.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *_renderers(app_env)],
+        logger_factory=_writers(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
+
+
+class _Writer:
+    """Writes lines, whole ones though threads write at once, and knows whose they are."""
+
+    def __init__(self, file: TextIO, lock: threading.RLock, name: str) -> None:
+        self._file = file
+        self._lock = lock
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        # Where logs go may be full or gone, and nobody's request fails for that.
+        with self._lock, suppress(OSError, ValueError):
+            self._file.write(line + "\n")
+            self._file.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _writers(file: TextIO) -> Callable[..., _Writer]:
+    """One writer for each name that asks for a logger."""
+    # A signal's handler may write while its thread is writing.
+    lock = threading.RLock()
+
+    @cache
+    def writer(name: str = "sav") -> _Writer:
+        return _Writer(file, lock, name)
+
+    return writer
 
 
 def _shared_processors(app_name: str) -> list[Processor]:
@@ -84,9 +113,14 @@ def _shared_processors(app_name: str) -> list[Processor]:
 def hide_secrets(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A net under the rule that neither secrets nor personal data are logged."""
     for name in fields:
-        if any(word in name.lower() for word in _SECRETS):
+        if _is_secret(name):
             fields[name] = HIDDEN
     return fields
+
+
+@lru_cache(1_000)
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRETS)
 
 
 def _renderers(app_env: str) -> list[Processor]:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from sav.domain.effects import RETRY_POLICIES
 from sav.domain.events import CATALOGUE
@@ -23,6 +24,7 @@ COUNTED = CollectorRegistry()
 """What this process counts."""
 
 Place = Literal["web", "worker", "scheduler"]
+CacheName = Literal["lists", "details", "statistics", "attachment_lists", "attachments"]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "(none)"
 
@@ -67,6 +69,12 @@ def _histogram(
     return Histogram(name, meaning, labels, registry=COUNTED, buckets=buckets)
 
 
+def _live_gauge(name: str, meaning: str, labels: tuple[str, ...], places: tuple[Place, ...]) -> Gauge:
+    """A gauge that each process sets for itself; of several, the sum over those that live."""
+    CATALOGUE_OF_METRICS[name] = Described(name, "gauge", labels, meaning, places)
+    return Gauge(name, meaning, labels, registry=COUNTED, multiprocess_mode="livesum")
+
+
 def _gauge(name: str, meaning: str, labels: tuple[str, ...], places: tuple[Place, ...] = ("web",)) -> str:
     CATALOGUE_OF_METRICS[name] = Described(name, "gauge", labels, meaning, places)
     return name
@@ -108,6 +116,25 @@ HTTP_SECONDS = _histogram(
     ("method", "route", "status_class"),
     ("web",),
     buckets=_QUICK_SECONDS,
+)
+CACHE_READS = _counter(
+    "sav_cache_reads_total",
+    "Answers that were looked for among those kept ready: `hit`, given as kept; `stale`, read anew because "
+    "something has changed; `absent`, read because none was kept.",
+    ("cache", "outcome"),
+    ("web",),
+)
+CACHE_EVICTIONS = _counter(
+    "sav_cache_evictions_total",
+    "Answers that went before their time because a cache was full.",
+    ("cache",),
+    ("web",),
+)
+CACHE_BYTES = _live_gauge(
+    "sav_cache_bytes",
+    "What the answers that are kept ready take, in all processes of this `sav http` together.",
+    ("cache",),
+    ("web",),
 )
 EFFECTS_DONE = _counter(
     "sav_effects_done_total", "Side effects that were done, each token counted.", ("effect",), ("worker",)
@@ -194,6 +221,21 @@ def _begin_at_zero() -> None:
         EFFECTS_DONE.labels(effect)
         EFFECTS_FAILED.labels(effect)
         EFFECT_SECONDS.labels(effect)
+    for cache in get_args(CacheName):
+        cache_reads(cache)
+        CACHE_EVICTIONS.labels(cache)
+
+
+def cache_reads(cache: CacheName) -> tuple[Counter, Counter, Counter]:
+    """The counters of a cache's hits, of what it had in an old state, and of what it had not."""
+    hit, stale, absent = (CACHE_READS.labels(cache, outcome) for outcome in ("hit", "stale", "absent"))
+    return hit, stale, absent
+
+
+def forget_process(process_id: int) -> None:
+    """Takes what a dead process held out of the sums; what it has counted stays."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(process_id)  # type: ignore[no-untyped-call]
 
 
 _begin_at_zero()
@@ -203,15 +245,19 @@ _begin_at_zero()
 def measured_effect(effect: str, *, tokens: int = 1) -> Iterator[None]:
     """Counts one try of a side effect, which so many tokens ask for, and how long it took."""
     started = time.perf_counter()
+    done = 0
     try:
         yield
-    except BaseException:
-        EFFECTS_FAILED.labels(effect).inc(tokens)
-        raise
-    else:
-        EFFECTS_DONE.labels(effect).inc(tokens)
+        done = tokens
     finally:
-        EFFECT_SECONDS.labels(effect).observe(time.perf_counter() - started)
+        count_tries(effect, done=done, failed=tokens - done, seconds=time.perf_counter() - started)
+
+
+def count_tries(effect: str, *, done: int, failed: int, seconds: float) -> None:
+    """Counts the tokens of side effects that were tried together, and how long that took."""
+    EFFECTS_DONE.labels(effect).inc(done)
+    EFFECTS_FAILED.labels(effect).inc(failed)
+    EFFECT_SECONDS.labels(effect).observe(seconds)
 
 
 def known_method(method: str) -> str:
@@ -221,7 +267,13 @@ def known_method(method: str) -> str:
 
 def measure_request(*, method: str, route: str | None, status: int, seconds: float) -> None:
     """Counts one answered request; no part of it that a caller invents becomes a label."""
-    HTTP_SECONDS.labels(known_method(method), route or NO_ROUTE, f"{status // 100}xx").observe(seconds)
+    _http_series(known_method(method), route or NO_ROUTE, status // 100).observe(seconds)
+
+
+@lru_cache(1_000)
+def _http_series(method: str, route: str, hundreds: int) -> Histogram:
+    # Found again by one look: `labels` makes texts of its arguments and takes a lock.
+    return HTTP_SECONDS.labels(method, route, f"{hundreds}xx")
 
 
 def counted_registry() -> CollectorRegistry:

@@ -109,13 +109,41 @@ def effect_span(effect: str, *, request_id: str | None, ticket_id: int) -> Itera
     if not is_on():
         yield
         return
-    from opentelemetry.trace import SpanKind
-
-    about: dict[str, Value] = {"sav.effect": effect, "sav.ticket_id": ticket_id}
-    if request_id is not None:
-        about["sav.request_id"] = request_id
-    with _span(effect, context=_caused_by(request_id), kind=SpanKind.CONSUMER, **about):
+    about = _about_effect(effect, request_id, ticket_id)
+    with _span(effect, context=_caused_by(request_id), kind=_consumer(), **about):
         yield
+
+
+def begin_effect_span(effect: str, *, request_id: str | None, ticket_id: int) -> EffectSpan:
+    """The same for one of many that are tried at once: what the thread does meanwhile is none of its own."""
+    if _State.tracer is None:
+        return EffectSpan(None)
+    about = _about_effect(effect, request_id, ticket_id)
+    return EffectSpan(
+        _State.tracer.start_span(effect, context=_caused_by(request_id), kind=_consumer(), attributes=about)
+    )
+
+
+class EffectSpan:
+    """A span that was begun, or nothing while tracing is off."""
+
+    def __init__(self, span: Span | None) -> None:
+        self._span = span
+
+    @property
+    def traceparent(self) -> str | None:
+        """In the form of W3C's header, for whoever is told."""
+        if self._span is None:
+            return None
+        context = self._span.get_span_context()
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+    def end(self, error: BaseException | None) -> None:
+        if self._span is None:
+            return
+        if error is not None:
+            _note_error(self._span, error)
+        self._span.end()
 
 
 @contextmanager
@@ -131,18 +159,6 @@ def statement_span(system: str, statement: str) -> Iterator[None]:
     about: dict[str, Value] = {"db.system.name": system, "db.operation.name": verb, "db.query.text": text}
     with _span(verb, context=None, kind=SpanKind.CLIENT, **about):
         yield
-
-
-def traceparent() -> str | None:
-    """The current span in the form of W3C's header, for whoever is called or told."""
-    if not is_on():
-        return None
-    from opentelemetry.trace import get_current_span
-
-    context = get_current_span().get_span_context()
-    if not context.is_valid:
-        return None
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
 def ids_of(request_id: str) -> tuple[int, int]:
@@ -187,8 +203,6 @@ def _with_ids(ids: tuple[int, int]) -> Iterator[None]:
 
 @contextmanager
 def _span(name: str, *, context: Any, kind: Any, **about: Value) -> Iterator[Span]:
-    from opentelemetry.trace import Status, StatusCode
-
     if _State.tracer is None:
         raise RuntimeError("tracing is off")
     with _State.tracer.start_as_current_span(
@@ -203,9 +217,28 @@ def _span(name: str, *, context: Any, kind: Any, **about: Value) -> Iterator[Spa
         try:
             yield span
         except BaseException as error:
-            span.set_attribute("error.type", type(error).__name__)
-            span.set_status(Status(StatusCode.ERROR))
+            _note_error(span, error)
             raise
+
+
+def _about_effect(effect: str, request_id: str | None, ticket_id: int) -> dict[str, Value]:
+    about: dict[str, Value] = {"sav.effect": effect, "sav.ticket_id": ticket_id}
+    if request_id is not None:
+        about["sav.request_id"] = request_id
+    return about
+
+
+def _consumer() -> Any:
+    from opentelemetry.trace import SpanKind
+
+    return SpanKind.CONSUMER
+
+
+def _note_error(span: Span, error: BaseException) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(Status(StatusCode.ERROR))
 
 
 def _caused_by(request_id: str | None) -> Any:

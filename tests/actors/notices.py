@@ -6,7 +6,7 @@ from sav.domain.effects import NOTIFY
 from sav.mail.compose import Sender
 from sav.mail.rules import MailRules
 from sav.models.tables import DueEffect, MailDelivery
-from sav.operations.notify import notify
+from sav.operations.notify import notify, notify_together
 from tests.actors.owed import utc_now
 
 RULES = MailRules(
@@ -21,10 +21,12 @@ RULES = MailRules(
 def write_deliveries(rules: MailRules = RULES) -> list[MailDelivery]:
     """Every delivery there is, once all facts have been told."""
     owing = DueEffect.select(DueEffect.ticket_id).where(DueEffect.effect == NOTIFY).distinct()
-    for token in list(owing):
-        do_owed_effects(
-            NOTIFY, lambda claim: notify(claim, rules=rules, now=utc_now()), ticket_id=token.ticket_id
-        )
+    do_owed_effects(
+        NOTIFY,
+        lambda claim: notify(claim, rules=rules, now=utc_now()),
+        do_all=lambda claims: notify_together(claims, rules=rules, now=utc_now()),
+        ticket_ids=[token.ticket_id for token in owing],
+    )
     return deliveries()
 
 

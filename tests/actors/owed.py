@@ -1,9 +1,11 @@
 """Tickets that owe effects, for the tests of those who do them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sav.actors.effects import Means
+from sav.actors.envelope import Outgoing
 from sav.domain.caller import SYSTEM
 from sav.domain.effects import ASSIGN_TICKETS, PUBLISH_EVENT
 from sav.domain.events import Fact, MessageAdded, TicketUpdated
@@ -90,16 +92,20 @@ class Listener:
         self.heard: list[tuple[int, int]] = []
         self.fail_at = fail_at
 
-    def __call__(self, publication: Publication) -> None:
-        if publication.published_sequence == self.fail_at:
-            raise ConnectionError("no broker")
-        self.heard.append((publication.data["ticket_id"], publication.published_sequence))
+    def __call__(self, events: Sequence[Outgoing]) -> list[BaseException | None]:
+        return [self._hear(event.publication) for event in events]
 
     def release(self) -> None:
         pass
 
     def sequences(self, ticket_id: int) -> list[int]:
         return [sequence for ticket, sequence in self.heard if ticket == ticket_id]
+
+    def _hear(self, publication: Publication) -> Exception | None:
+        if publication.published_sequence == self.fail_at:
+            return ConnectionError("no broker")
+        self.heard.append((publication.ticket_id, publication.published_sequence))
+        return None
 
 
 def utc_now() -> datetime:

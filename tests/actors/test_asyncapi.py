@@ -14,7 +14,7 @@ from sav.actors.event_catalogue import published_events
 from sav.actors.event_exchange import EventExchange
 from sav.actors.event_tap import EventTap
 from sav.actors.foreign_envelope import DATA_OF, Poison, parse_foreign_event
-from sav.actors.publish_event import publish_ticket_events
+from sav.actors.publish_event import publish_events
 from sav.domain.events import PUBLISHED_NAMES, TicketEscalated
 from sav.models.tables import Event, ReceivedEvent, Ticket
 from sav.operations.ticket_change import change_ticket
@@ -84,7 +84,7 @@ def test_everything_that_a_ticket_publishes_is_what_the_document_says(
     life: int, document: Json, settings: Settings, subscriber: Subscriber
 ) -> None:
     exchange = EventExchange(settings)
-    publish_ticket_events(life, publish=exchange)
+    publish_events([life], publish=exchange)
     exchange.release()
     events = subscriber.wait_for(Ticket.get_by_id(life).published_event_count)
     assert {event["event"] for event in events} == PUBLISHED_NAMES

@@ -1,15 +1,17 @@
 """Publishing to RabbitMQ: confirmed, whatever has become of the connection meanwhile."""
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pika
-import pika.exceptions
 import pytest
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
 from sav.actors import event_exchange
+from sav.actors.confirmed_line import ConfirmedLine, Nacked
+from sav.actors.envelope import Outgoing
 from sav.actors.event_exchange import EventExchange
 from sav.operations.due_effects import Publication
 from sav.settings import Settings
@@ -20,6 +22,7 @@ from tests.servers.cable import Cable
 def publication(sequence: int = 1) -> Publication:
     return Publication(
         token_id=1,
+        ticket_id=7,
         event_id=str(uuid4()),
         name="ticket.created",
         published_sequence=sequence,
@@ -41,7 +44,7 @@ def test_an_event_arrives_with_its_envelope_and_properties(
     exchange: EventExchange, subscriber: Subscriber
 ) -> None:
     sent = publication()
-    exchange(sent)
+    assert exchange([Outgoing(sent)]) == [None]
     (event,) = subscriber.wait_for(1)
     assert event == {
         "event": "ticket.created",
@@ -60,8 +63,35 @@ def test_an_event_arrives_with_its_envelope_and_properties(
     assert properties.headers == {"request_id": "request-7"}
 
 
+def test_many_at_once_arrive_in_their_order(exchange: EventExchange, subscriber: Subscriber) -> None:
+    count = 300
+    assert exchange([Outgoing(publication(sequence)) for sequence in range(1, count + 1)]) == [None] * count
+    subscriber.wait_for(count)
+    assert subscriber.first_sequences(7) == list(range(1, count + 1))
+    assert len(subscriber.properties) == count, "and none of them twice"
+
+
+def test_one_that_the_broker_cannot_take_is_named_and_the_others_are_out(
+    exchange: EventExchange, settings: Settings, subscriber: Subscriber
+) -> None:
+    exchange([Outgoing(publication(1))])
+    with pika.BlockingConnection(parameters(settings)) as connection:
+        channel = connection.channel()
+        full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        queue = channel.queue_declare("", exclusive=True, arguments=full).method.queue
+        channel.queue_bind(queue, settings.RABBITMQ_EXCHANGE, "ticket.closed")
+        wanted_by_a_full_queue = dataclasses.replace(publication(3), name="ticket.closed")
+        events = [publication(2), wanted_by_a_full_queue, publication(4)]
+        outcomes = exchange([Outgoing(event) for event in events])
+    assert [type(outcome) for outcome in outcomes] == [type(None), Nacked, type(None)]
+    subscriber.wait_for(3)
+    exchange([Outgoing(publication(5))])
+    subscriber.wait_for(4)
+    assert {1, 2, 4, 5} <= set(subscriber.first_sequences(7))
+
+
 def test_an_event_that_nobody_wants_is_no_error(exchange: EventExchange, settings: Settings) -> None:
-    exchange(publication())
+    exchange([Outgoing(publication())])
     # And the exchange is there now, durable, for those who will.
     with pika.BlockingConnection(parameters(settings)) as connection:
         connection.channel().exchange_declare(settings.RABBITMQ_EXCHANGE, "topic", durable=True)
@@ -75,7 +105,7 @@ def test_an_exchange_that_was_declared_otherwise_is_used_as_it_is(
         channel.exchange_declare(settings.RABBITMQ_EXCHANGE, "fanout", durable=False)
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, settings.RABBITMQ_EXCHANGE)
-        exchange(publication())
+        exchange([Outgoing(publication())])
         method, _, _ = channel.basic_get(queue, auto_ack=True)
         assert method is not None
 
@@ -83,10 +113,10 @@ def test_an_exchange_that_was_declared_otherwise_is_used_as_it_is(
 def test_an_event_survives_a_connection_that_was_lost_before_it(
     exchange: EventExchange, subscriber: Subscriber, cable: Cable
 ) -> None:
-    exchange(publication(1))
+    exchange([Outgoing(publication(1))])
     cable.cut()
     cable.mend()
-    exchange(publication(2))
+    exchange([Outgoing(publication(2))])
     subscriber.wait_for(2)
     assert subscriber.first_sequences(7) == [1, 2]
 
@@ -94,10 +124,10 @@ def test_an_event_survives_a_connection_that_was_lost_before_it(
 def test_an_event_survives_an_exchange_that_was_deleted_before_it(
     exchange: EventExchange, settings: Settings
 ) -> None:
-    exchange(publication(1))
+    exchange([Outgoing(publication(1))])
     with pika.BlockingConnection(parameters(settings)) as connection:
         connection.channel().exchange_delete(settings.RABBITMQ_EXCHANGE)
-        exchange(publication(2))
+        exchange([Outgoing(publication(2))])
         connection.channel().exchange_declare(settings.RABBITMQ_EXCHANGE, passive=True)
 
 
@@ -105,31 +135,37 @@ def test_a_connection_that_was_idle_is_replaced_before_it_is_used(
     exchange: EventExchange, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
-    connect = pika.BlockingConnection
 
-    def count(given: pika.ConnectionParameters) -> pika.BlockingConnection:
-        opened.append(given)
-        return connect(given)
+    class Counted(ConfirmedLine):
+        def __init__(self, settings: Settings, *, exchange: str) -> None:
+            opened.append(self)
+            super().__init__(settings, exchange=exchange)
 
-    monkeypatch.setattr(pika, "BlockingConnection", count)
-    exchange(publication(1))
-    exchange(publication(2))
+    monkeypatch.setattr(event_exchange, "ConfirmedLine", Counted)
+    exchange([Outgoing(publication(1))])
+    exchange([Outgoing(publication(2))])
     assert len(opened) == 1
     monkeypatch.setattr(event_exchange, "LONGEST_IDLE_SECONDS", -1)
-    exchange(publication(3))
+    exchange([Outgoing(publication(3))])
     assert len(opened) == 2
     subscriber.wait_for(3)
     assert subscriber.first_sequences(7) == [1, 2, 3]
 
 
+def test_a_line_that_is_let_go_leaves_no_connection_behind(settings: Settings) -> None:
+    line = ConfirmedLine(settings, exchange=settings.RABBITMQ_EXCHANGE)
+    line.close()
+    assert line.is_closed
+
+
 def test_without_a_broker_it_raises_and_knows_for_a_while(exchange: EventExchange, cable: Cable) -> None:
     assert not exchange.is_known_to_be_down
     cable.cut()
-    with pytest.raises(pika.exceptions.AMQPConnectionError):
-        exchange(publication())
+    with pytest.raises(ConnectionRefusedError):
+        exchange([Outgoing(publication())])
     assert exchange.is_known_to_be_down
     cable.mend()
-    exchange(publication())
+    exchange([Outgoing(publication())])
     assert not exchange.is_known_to_be_down
 
 
@@ -137,5 +173,5 @@ def test_a_broker_that_accepts_and_says_nothing_is_given_up(exchange: EventExcha
     cable.black_hole()
     # None of AMQP's own errors, which is why everybody here catches Exception.
     with pytest.raises(AMQPConnectorStackTimeout):
-        exchange(publication())
+        exchange([Outgoing(publication())])
     assert exchange.is_known_to_be_down

@@ -11,7 +11,7 @@ from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.circuit_breaker import CircuitBreaker
 from sav.actors.hint_queue import HintQueue
 from sav.actors.hint_sender import HintSender
-from sav.operations.hints import Hint
+from sav.operations.hints import HINTS_A_BUNDLE, Bundle, Hint
 from sav.settings import Settings
 from tests.actors.conftest import eventually
 from tests.servers.cable import Cable
@@ -35,13 +35,13 @@ class Recorder:
         self.entered = threading.Event()
         self.released = threading.Event()
 
-    def __call__(self, hint: Hint) -> None:
+    def __call__(self, bundle: Bundle) -> None:
         self.tried += 1
         self.entered.set()
         assert self.gate.wait(30)
         if self.error:
             raise self.error
-        self.sent.append(hint)
+        self.sent.extend(bundle.hints())
 
     def release(self) -> None:
         self.released.set()
@@ -163,8 +163,25 @@ def test_a_queue_that_is_closed_takes_nothing_and_gives_what_it_has() -> None:
     assert queue.offer(hint(1))
     queue.close()
     assert not queue.offer(hint(2))
-    assert queue.take(timeout_seconds=0) == hint(1)
+    assert queue.take(timeout_seconds=0) == Bundle("publish_event", (1,))
     assert queue.take(timeout_seconds=3600) is None, "and does not wait for more"
+
+
+def test_hints_of_an_effect_that_is_done_for_many_tickets_leave_together_and_effects_take_turns() -> None:
+    queue = HintQueue(capacity=1000)
+    for number in range(HINTS_A_BUNDLE + 1):
+        assert queue.offer(hint(number))
+    assert queue.offer(Hint("scan_attachment", 1))
+    assert queue.offer(Hint("scan_attachment", 2))
+    taken = [queue.take(timeout_seconds=0) for _ in range(5)]
+    assert taken == [
+        Bundle("publish_event", tuple(range(HINTS_A_BUNDLE))),
+        Bundle("scan_attachment", (1,)),
+        Bundle("publish_event", (HINTS_A_BUNDLE,)),
+        Bundle("scan_attachment", (2,)),
+        None,
+    ]
+    assert len(queue) == 0
 
 
 @pytest.mark.parametrize("trouble", ["cut", "black_hole"])
@@ -183,8 +200,9 @@ def test_with_the_real_broker_away_callers_go_on_and_hints_flow_again_after(
     getattr(cable, trouble)()
     for number in range(CALLS):
         sender(hint(number))
-    # Nobody has been kept waiting: the sender is still at its first try, or has given up already.
-    assert sender.dropped >= CALLS - 10 - 1
+    # Nobody has been kept waiting: the sender is still at its first try, with a queue's worth at most in its
+    # hands, or has given up already.
+    assert sender.dropped >= CALLS - 2 * 10
     cable.mend()
 
     def flows() -> bool:

@@ -7,10 +7,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from sav.actors.relay import RETURNED_HINTS_WAIT, DispatchFailed, NotNow, Relay
-from sav.domain.effects import PUBLISH_EVENT
+from sav.domain.effects import PUBLISH_EVENT, REMOVE_OBJECTS
 from sav.models.database import database
+from sav.models.tables import DueEffect
 from sav.operations import due_effects
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle, Hint
 from tests.actors.conftest import eventually
 from tests.actors.owed import LONG_AGO, new_ticket
 from tests.actors.threads import at_the_same_time
@@ -29,13 +30,13 @@ class Workers:
         self.full_for: set[int] = set()
         self.tries = 0
 
-    def __call__(self, hint: Hint) -> None:
+    def __call__(self, bundle: Bundle) -> None:
         self.tries += 1
         if self.broken:
             raise ConnectionError("no broker")
-        if hint.ticket_id in self.full_for:
+        if self.full_for.intersection(bundle.ticket_ids):
             raise NotNow
-        self.given.append(hint)
+        self.given.extend(bundle.hints())
 
     def release(self) -> None:
         pass
@@ -89,6 +90,8 @@ def test_without_a_broker_one_try_is_made_and_all_is_given_back_for_soon() -> No
 
 def test_a_hint_that_is_refused_for_now_does_not_keep_back_the_others() -> None:
     tickets = [new_ticket() for _ in range(4)]
+    # Of an effect that each ticket is told of by itself.
+    DueEffect.update(effect=REMOVE_OBJECTS).execute()
     workers = Workers()
     workers.full_for = {tickets[0], tickets[2]}
     now = NOW

@@ -118,7 +118,7 @@ def test_housekeeping_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> No
     keys(*[LIFETIME + SECOND] * 7)
     order_tick(effect=HOUSEKEEPING, now=NOW)
     [claim] = claim_effects(effect=HOUSEKEEPING, owner="me", now=NOW, limit=1)
-    assert housekeeping._delete_batch("idempotency_keys", "created_at", NOW - LIFETIME) == 3
+    assert housekeeping._delete_batch("idempotency_keys", "created_at", NOW - LIFETIME, None) == 3
     assert (IdempotencyKey.select().count(), len(due_slots())) == (4, 1), (
         "the token goes after the last batch"
     )

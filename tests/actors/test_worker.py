@@ -14,11 +14,18 @@ from sav import bootstrap
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.effects import effect_table
 from sav.actors.middleware import DatabaseConnection
-from sav.domain.effects import HANDLE_RECEIVED_EVENT, RETRY_POLICIES, SEND_MAIL, SWEEP_FILES
+from sav.domain.effects import (
+    BUILD_EXPORT,
+    ERASE_PERSON,
+    HANDLE_RECEIVED_EVENT,
+    RETRY_POLICIES,
+    SEND_MAIL,
+    SWEEP_FILES,
+)
 from sav.domain.subscriptions import SUBSCRIPTIONS
 from sav.models import database
 from sav.operations import hints
-from sav.operations.hints import Hint
+from sav.operations.hints import Bundle
 from sav.scheduler import TICKS
 from sav.settings import Settings
 from tests.actors.conftest import Subscriber, eventually, parameters
@@ -42,7 +49,8 @@ def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
         tick.effect for tick in TICKS.values()
     }
     table = effect_table(means())
-    assert table.keys() == named | {HANDLE_RECEIVED_EVENT, SEND_MAIL, SWEEP_FILES} == RETRY_POLICIES.keys()
+    asked_for = {BUILD_EXPORT, ERASE_PERSON, HANDLE_RECEIVED_EVENT, SEND_MAIL, SWEEP_FILES}
+    assert table.keys() == named | asked_for == RETRY_POLICIES.keys()
 
 
 def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscriber: Subscriber) -> None:
@@ -86,7 +94,7 @@ def test_queues_that_were_declared_with_other_arguments_are_used(settings: Setti
     queue = effects_queue(settings)
     with pika.BlockingConnection(parameters(settings)) as connection:
         connection.channel().queue_declare(queue, durable=True, arguments={"x-max-length": 5})
-        HintDispatcher(rabbitmq_broker(settings), queue_name=queue)(Hint("publish_event", 1))
+        HintDispatcher(rabbitmq_broker(settings), queue_name=queue)(Bundle("publish_event", (1,)))
         answer = connection.channel().queue_declare(queue, passive=True)
         assert answer.method.message_count == 1
 

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from sav.settings import Settings
+from sav.settings import InvalidSettings, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -101,12 +101,20 @@ class TestSettings:
         for overlay in OVERLAYS:
             assert "secretGenerator" not in kustomization(overlay)
 
-    def test_kubernetes_settings_are_accepted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_kubernetes_settings_are_accepted_once_the_secrets_are_real(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for kind in ("ConfigMap", "Secret"):
             for found in of_kind(kind).values():
                 for name, value in data(found).items():
                     monkeypatch.setenv(name, value)
-        assert Settings().APP_PORT == 8000
+        with pytest.raises(InvalidSettings) as refused:
+            load_settings()
+        placeholders = [problem.partition(":")[0] for problem in refused.value.problems]
+        assert placeholders == ["DB_PASSWORD", "MINIO_SECRET_KEY", "RABBITMQ_PASSWORD"]
+        for name in placeholders:
+            monkeypatch.setenv(name, "a secret of our own")
+        assert load_settings().APP_PORT == 8000
 
 
 def data(manifest: dict[str, Any]) -> dict[str, str]:

@@ -117,6 +117,14 @@ GET        /agents/me                                    -                401   
 PUT        /agents/me/availability                       available        401     403 403 403    403       200 200   200 200 200    404 404 404    200
 GET        /agents/{user_id}                             -                401     403 403 403    403       200 200   200 200 200    200 200 200    200
 PUT        /agents/{user_id}                             capacity         401     403 403 403    403       403 403   403 403 403    200 200 200    403
+
+GET        /privacy/exports                              -                401     403 403 403    403       403 403   403 403 403    200 200 200    403
+POST       /privacy/exports                              person           401     403 403 403    403       403 403   403 403 403    202 202 202    403
+GET        /privacy/exports/{export_id}                  -                401     403 403 403    403       403 403   403 403 403    404 404 404    403
+GET        /privacy/exports/{export_id}/download         -                401     403 403 403    403       403 403   403 403 403    404 404 404    403
+GET        /privacy/erasures                             -                401     403 403 403    403       403 403   403 403 403    200 200 200    403
+POST       /privacy/erasures                             person           401     403 403 403    403       403 403   403 403 403    202 202 202    403
+GET        /privacy/erasures/{erasure_id}                -                401     403 403 403    403       403 403   403 403 403    404 404 404    403
 """  # noqa: E501
 STATUSES = ("open", "assigned", "closed")
 COLUMNS = [
@@ -159,6 +167,8 @@ HOW: dict[tuple[str, str], Any] = {
     ("POST /public/surveys/{token}", "rating"): {"rating": 4},
     ("PUT /agents/me/availability", "available"): {"available": True},
     ("PUT /agents/{user_id}", "capacity"): {"capacity": 3},
+    ("POST /privacy/exports", "person"): {"user_id": 1},
+    ("POST /privacy/erasures", "person"): {"user_id": 1},
 }
 # The same for forms; `note` stands for the note's id.
 FORMS: dict[tuple[str, str], Any] = {
@@ -241,6 +251,8 @@ class World:
                 "message_id": message.id if message else 0,
                 "attachment_id": attachment.id if attachment else 0,
                 "user_id": ASSIGNEE,
+                "export_id": 0,
+                "erasure_id": 0,
                 **ids,
             }
         )

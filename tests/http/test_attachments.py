@@ -44,7 +44,7 @@ def follow(api: Api, url: str, **headers: str) -> Result:
 def remove_what_is_owed(shelf: Shelf) -> None:
     for owed in list(DueEffect.select().where(DueEffect.effect == REMOVE_OBJECTS)):
         do_owed_effects(
-            REMOVE_OBJECTS, lambda claim: remove_objects(claim, store=shelf), ticket_id=owed.ticket_id
+            REMOVE_OBJECTS, lambda claim: remove_objects(claim, store=shelf), ticket_ids=[owed.ticket_id]
         )
 
 

@@ -158,13 +158,22 @@ def test_a_write_that_fails_leaves_no_key_and_a_key_that_fails_no_write(
         raise RuntimeError
 
     customer = api.customer(1)
-    for place in ("sav.operations.open_ticket.append_events", "sav.operations.idempotency.FirstAnswer.keep"):
+    for place in (
+        "sav.operations.open_ticket.append_events",
+        "sav.operations.idempotency.FirstAnswer.record",
+    ):
         with monkeypatch.context() as patch, nothing_changes_but_the_sequence():
             patch.setattr(place, fail)
             problem(open_ticket(customer), 500, "internal")
 
     assert "Idempotency-Replayed" not in open_ticket(customer).headers
     assert Ticket.select().count() == IdempotencyKey.select().count() == 1
+
+
+def test_a_repetition_takes_no_number(api: Api) -> None:
+    customer = api.customer(1)
+    numbers = [open_ticket(customer, key=key).json["ticket_number"] for key in ("a", "a", "a", "b")]
+    assert [number[-3:] for number in numbers] == ["001", "001", "001", "002"]
 
 
 def test_the_key_itself_is_not_stored(api: Api) -> None:

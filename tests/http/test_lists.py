@@ -467,15 +467,20 @@ def test_the_total_is_counted_only_when_asked_for(shelf: Shelf) -> None:
         caller = shelf.caller(role, user_id)
         caller.get("/tickets")
         for query in ("", "include_total=false", "status=open&q=parcel", "page=2", "sort=-priority"):
+            # The first call of a filter asks how much it leaves.
+            caller.get("/tickets", query_string=f"{query}&per_page=7")
             with counted_queries() as statements:
                 answer = caller.get("/tickets", query_string=query)
             assert "total" not in answer.json["meta"]
             assert not any("COUNT(" in statement.upper() for statement in statements)
 
+        caller.get("/tickets", query_string="include_total=true&per_page=7&status=open")
         with counted_queries() as statements:
             answer = caller.get("/tickets", query_string="include_total=true&per_page=1&status=open")
         assert answer.json["meta"]["total"] == len(shelf.expected(role, user_id, wanted={"status": ["open"]}))
-        assert sum("COUNT(" in statement.upper() for statement in statements) == 1
+        # The sums of the desk are corrected by two counts of what they do not hold yet.
+        counts = 1 if role == "customer" else 2
+        assert sum("COUNT(" in statement.upper() for statement in statements) == counts
 
 
 def test_the_total_does_not_depend_on_the_page(shelf: Shelf) -> None:
@@ -681,12 +686,14 @@ COSTS = {
     "/tickets?per_page=100": 1,
     "/tickets?per_page=100&status=open&tag=vip&sort=-priority": 1,
     "/tickets?page=2": 1,
-    "{thread}": 3,
+    "{thread}": 2,
     "{thread}/messages?per_page=100": 2,
     "{thread}/messages?per_page=100&include_total=true": 3,
     "{thread}/messages/1": 2,
     "{thread}/messages/unread-count": 2,
 }
+# Staff's totals come from the sums, in five statements; one more counts an agent's own.
+TOTAL_COSTS = {"customer": 2, "agent": 7, "admin": 6}
 STAFF_COSTS = {
     "{thread}/history?per_page=100": 2,
     "{thread}/history?per_page=100&include_total=true": 3,
@@ -700,13 +707,13 @@ STAFF_COSTS = {
 def test_the_number_of_statements_is_the_same_for_any_number_of_rows(
     api: Api, thread: str, dice: random.Random, role: Role, user_id: int
 ) -> None:
-    caller = api.as_caller(role, user_id)
-    costs = {**COSTS, "/tickets?include_total=true": 3 if role == "agent" else 2}
+    caller = api.process(megabytes=0).as_caller(role, user_id)
+    costs = {**COSTS, "/tickets?include_total=true": TOTAL_COSTS[role]}
     if role != "customer":
         costs |= STAFF_COSTS
     # The first call of an agent also puts them on the roster; the first of a filter asks how much it leaves.
-    caller.get("/tickets")
-    caller.get("/tickets", query_string="status=open&tag=vip&sort=-priority")
+    for url in costs:
+        caller.get(url.format(thread=thread))
 
     measured = {url: statements_of(caller, url.format(thread=thread)) for url in costs}
     assert measured == costs
@@ -723,4 +730,4 @@ def test_what_the_caller_has_already_costs_one_statement(api: Api, thread: str) 
 def test_an_agents_own_entry_costs_one_statement(api: Api) -> None:
     agent = api.agent(7)
     first, second = statements_of(agent, "/agents/me"), statements_of(agent, "/agents/me")
-    assert (first, second) == (3, 1)
+    assert (first, second) == (4, 1)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+import falcon.inspect
 import jsonschema_rs
 import pytest
 import schemathesis
@@ -20,7 +21,7 @@ from sav.domain.signed_tokens import survey_token, unsubscribe_token
 from sav.http import documents, payloads
 from sav.http.app import routes
 from sav.models.database import DatabaseUnavailable
-from sav.models.tables import Attachment
+from sav.models.tables import Attachment, PrivacyRequest, Ticket
 from sav.operations.service_secrets import link_secret
 from tests.factories.forms import PNG, TEXT, form, text_of
 from tests.plugins.desk import MAXIMUM_FILE_BYTES, Api
@@ -50,9 +51,18 @@ def document(api: Api) -> Json:
 
 
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Those of the API; what is beside it is in `service_operations`."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            yield path, method, operation
+            if operation["tags"] != ["service"]:
+                yield path, method, operation
+
+
+def service_operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["tags"] == ["service"]:
+                yield path, method, operation
 
 
 def schemas(part: Any) -> Iterator[Json]:
@@ -142,6 +152,18 @@ def test_every_route_and_method_is_there(api: Api, document: Json) -> None:
     assert len(served) >= 26
 
 
+def test_what_is_served_beside_the_api_is_there_too(api: Api, document: Json) -> None:
+    served = {route.path.replace(":path", "") for route in falcon.inspect.inspect_routes(api.client.app)}
+    assert set(document["paths"]) == served
+    for path, method, operation in service_operations(document):
+        real = path.replace("{name}", "swagger_style.css").replace("{key}", "a/b")
+        answer = api.call(method.upper(), real)
+        declared = operation["responses"][str(answer.status_code)]
+        assert answer.headers["Content-Type"].partition(";")[0] in declared["content"], path
+        sent = {name.lower() for name in answer.headers} - TRANSPORT_HEADERS
+        assert sent <= {name.lower() for name in declared["headers"]}, path
+
+
 def test_every_path_parameter_is_there(document: Json) -> None:
     for path, _, operation in operations(document):
         declared = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
@@ -157,6 +179,8 @@ def test_every_query_parameter_is_there(document: Json) -> None:
         "/tickets/{ticket_id}/attachments": pages,
         "/tickets/{ticket_id}/attachments/message/{message_id}": pages,
         "/agents": pages,
+        "/privacy/exports": pages,
+        "/privacy/erasures": pages,
         "/public/tickets/{ticket_number}": set(payloads.ThreadQuery.model_fields),
     }
     for path, method, operation in operations(document):
@@ -351,6 +375,8 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
         send(caller, f"GET {file}/download")
         send(caller, f"GET {file}/download", query_string="redirect=false")
     Attachment.update(state="quarantined").execute()
+    # Whoever writes rows by hand says so to those who keep answers ready.
+    Ticket.update(version=Ticket.version + 1).execute()
     send(customer, f"GET {file}")
     send(customer, f"GET {file}/download")
     send(agent, f"DELETE {file}")
@@ -404,6 +430,7 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
     send(admin, f"GET {ticket}/history", query_string="per_page=100")
 
     guests_day(witness)
+    data_protection(witness)
     follow_links(witness, ticket_id=int(ticket.rsplit("/")[-1]))
     refuse_everything(witness, ticket, one)
     send(customer, f"DELETE {file}")
@@ -413,20 +440,19 @@ def test_a_day_at_the_desk(witness: Witness) -> None:
     assert witness.seen.keys() == {(path, method) for path, method, _ in operations(witness.document)}
     # All that is declared was seen, so nothing is promised that does not happen. What is missing here has
     # a test below, or in test_idempotency.py: two requests with one key at the same time; or in
-    # tests/system: a form that does not arrive in time.
+    # tests/system: a body that does not arrive in time.
     never_seen = {
         (method, path, status)
         for path, method, operation in operations(witness.document)
         for status in operation["responses"]
-        if int(status) not in witness.seen[path, method] and status not in ("500", "503")
+        if int(status) not in witness.seen[path, method] and status not in ("408", "500", "503")
     }
     assert never_seen <= {
         ("post", "/tickets", "409"),
         ("post", "/tickets/{ticket_id}/messages", "409"),
         ("post", "/public/tickets", "409"),
-        ("post", "/tickets/{ticket_id}/attachments", "408"),
-        ("post", "/tickets/{ticket_id}/attachments/multiple", "408"),
-        ("post", "/public/tickets/{ticket_number}/attachments", "408"),
+        ("post", "/privacy/exports", "409"),
+        ("post", "/privacy/erasures", "409"),
     }
 
 
@@ -487,6 +513,25 @@ def guests_files(witness: Witness, path: str, token: dict[str, str]) -> None:
     witness.send(api, "get", download, headers=token)
 
 
+def data_protection(witness: Witness) -> None:
+    """Exports and erasures: asked for, looked at, fetched."""
+    admin, person = witness.api.admin(99), {"user_id": 5}
+    for kind in ("exports", "erasures"):
+        key = {"Idempotency-Key": kind}
+        asked = witness.send(admin, "post", f"/privacy/{kind}", person, headers=key)
+        witness.send(admin, "post", f"/privacy/{kind}", person, headers=key)
+        witness.send(admin, "post", f"/privacy/{kind}", {"user_id": 6}, headers=key)
+        witness.send(admin, "get", f"/privacy/{kind}", query_string="per_page=1&include_total=true")
+        one = f"/privacy/{kind}/{asked.json['id']}"
+        witness.send(admin, "get", one)
+        if kind == "exports":
+            witness.send(admin, "get", f"{one}/download")
+            of_this = PrivacyRequest.id == asked.json["id"]
+            PrivacyRequest.update(state="finished", object_key="exports/1.zip").where(of_this).execute()
+            witness.send(admin, "get", f"{one}/download")
+            witness.send(admin, "get", f"{one}/download", query_string="redirect=false")
+
+
 def follow_links(witness: Witness, *, ticket_id: int) -> None:
     """What the links in mails show, and take."""
     secret, now = link_secret(), witness.api.clock.now
@@ -524,12 +569,12 @@ def refuse_everything(witness: Witness, ticket: str, message: str) -> None:
         real = path.replace("/tickets/{ticket_id}/messages/{message_id}", message)
         real = real.replace("/tickets/{ticket_id}", ticket).replace("{user_id}", "7")
         real = real.replace("{ticket_number}", "TICKET-20260329-999-00000000")
-        real = real.replace("{attachment_id}", "7").replace("{message_id}", "7")
+        real = re.sub(r"{(attachment|message|export|erasure)_id}", "7", real)
         body = good_body(path) if "requestBody" in operation else None
         witness.send(admin, method, real, query_string="surprise=1")
         if path not in PROBES:
             witness.send(witness.api, method, real)
-        if path.startswith("/agents"):
+        if path.startswith(("/agents", "/privacy")):
             witness.send(customer, method, real, body)
         if "{" in path:
             witness.send(admin, method, re.sub(r"{\w+}", "0", path), body)
@@ -567,6 +612,8 @@ def good_body(path: str) -> Json:
         "/tickets/{ticket_id}/messages": {"content": "Hello?"},
         "/tickets/{ticket_id}/messages/{message_id}": {"content": "Hello?"},
         "/agents/me/availability": {"available": True},
+        "/privacy/exports": {"user_id": 5},
+        "/privacy/erasures": {"user_id": 5},
     }
     return bodies.get(path, {})
 
@@ -606,6 +653,9 @@ def test_the_page_needs_no_other_host(api: Api) -> None:
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
     assert not re.search(r"(https?:)?//", page.text)
+    # Its policy lets no script run that stands within it.
+    assert not re.search(r"<script>|\son\w+=", page.text)
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
     linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert {path for path in linked if path.startswith("/")} == {path for path in linked if path != "data:,"}
     assert len(linked) >= 3
@@ -613,7 +663,7 @@ def test_the_page_needs_no_other_host(api: Api) -> None:
         if path.startswith("/"):
             asset = api.get(path)
             assert asset.status_code == 200, path
-            assert len(asset.content) > 1000
+            assert len(asset.content) > 100
             assert asset.headers["X-Content-Type-Options"] == "nosniff"
 
 

@@ -105,4 +105,4 @@ def test_probes_need_no_token_and_are_not_cached(api: Api) -> None:
         for caller in (api, api.customer(), api.admin()):
             answer = caller.get(path)
             assert answer.status_code == 200
-            assert answer.headers["Cache-Control"] == "private, no-cache"
+            assert answer.headers["Cache-Control"] == "private, no-store"

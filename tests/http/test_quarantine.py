@@ -61,7 +61,7 @@ class Workers:
         }
         while due := self._due():
             for token in due:
-                do_owed_effects(token.effect, effects[token.effect], ticket_id=token.ticket_id)
+                do_owed_effects(token.effect, effects[token.effect], ticket_ids=[token.ticket_id])
 
     def _due(self) -> list[DueEffect]:
         now = datetime.now(UTC)
@@ -296,7 +296,7 @@ def test_of_two_who_scan_the_same_file_the_first_decides(
 ) -> None:
     attached(desk.customer(), ticket)
     (claim,) = claim_effects(
-        effect=SCAN_ATTACHMENT, ticket_id=ticket, owner="first", now=desk.clock(), limit=1
+        effect=SCAN_ATTACHMENT, ticket_ids=[ticket], owner="first", now=desk.clock(), limit=1
     )
     other = dataclasses.replace(claim, owner="second")
 

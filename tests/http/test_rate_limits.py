@@ -135,6 +135,15 @@ def test_tickets_for_one_e_mail_are_counted_from_wherever_they_come(limited: Lim
     assert api.post("/public/tickets", NEW).status_code == 201
 
 
+def test_a_repeated_request_is_none_of_the_tickets_of_an_hour(limited: Limited) -> None:
+    api = limited(tickets_per_hour=1)
+    once = {"headers": {"Idempotency-Key": "once"}}
+    first, again = (api.post("/public/tickets", NEW, **once) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    problem(api.post("/public/tickets", NEW), 429, "rate_limited")
+
+
 def test_files_are_counted_by_ticket_before_they_are_received(limited: Limited) -> None:
     api = limited(files_per_hour=2)
     (one, token), (two, other) = make_guest_ticket(), make_guest_ticket()

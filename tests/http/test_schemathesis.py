@@ -31,6 +31,8 @@ LISTS = (
     "GET /tickets/{ticket_id}/attachments",
     "GET /tickets/{ticket_id}/attachments/message/{message_id}",
     "GET /agents",
+    "GET /privacy/exports",
+    "GET /privacy/erasures",
     "GET /public/tickets/{ticket_number}",
 )
 # A time zone that there is not, and an end before the beginning.

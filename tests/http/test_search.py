@@ -125,6 +125,8 @@ SEARCHES: dict[str, list[str]] = {
     # Other scripts.
     "παραγγελία": ["greek"],
     "ЗАКАЗ": ["greek"],  # noqa: RUF001
+    "χάθηκε потерян": ["greek"],
+    "χάθηκε перян": [],
     "größe": ["german"],
     # Nothing like it.
     "xyzzy": [],
@@ -268,8 +270,8 @@ def test_a_change_is_found_at_once(api: Api) -> None:
 
 def test_a_search_costs_few_statements(api: Api, library: dict[int, str]) -> None:
     for text in ("écran", "TV de", "colis livraison perdu", "%", "x" * 200):
-        # How many tickets a filter leaves, the newest of them, the index, and the rows of the page.
-        for caller, most in ((api.customer(1), 3), (api.admin(), 3), (api.agent(7), 7)):
+        # What is kept, how many tickets a filter leaves, the newest of them, the index, and the page's rows.
+        for caller, most in ((api.customer(1), 5), (api.admin(), 5), (api.agent(7), 9)):
             with counted_queries() as statements:
                 caller.get("/tickets", params={"q": text})
             assert len(statements) <= most, statements

@@ -205,7 +205,7 @@ def test_a_question_changes_nothing_and_asks_little(api: Api) -> None:
         for caller in callers:
             with counted_queries() as statements:
                 numbers(caller, tz="Europe/Paris", **{"from": "2022-01-01", "to": "2026-12-31"})
-            assert len(statements) <= 14, statements
+            assert len(statements) <= 15, statements
 
 
 def test_nobodys_words_are_in_the_numbers(api: Api) -> None:

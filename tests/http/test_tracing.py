@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from sav.actors.owed_effects import do_owed_effects
-from sav.actors.publish_event import publish_ticket_events
+from sav.actors.publish_event import publish_events
 from sav.domain.effects import HOUSEKEEPING
 from sav.http.app import create_app
 from sav.models.tables import DueEffect
@@ -57,10 +57,11 @@ def test_a_request_its_statements_and_its_jobs_are_one_trace(api: Api, spans: In
     heard: list[str | None] = []
 
     class Listening(Listener):
-        def __call__(self, publication: Any) -> None:
-            heard.append(tracing.traceparent())
+        def __call__(self, events: Any) -> list[BaseException | None]:
+            heard.extend(event.traceparent for event in events)
+            return [None] * len(events)
 
-    publish_ticket_events(ticket_id, publish=Listening())
+    publish_events([ticket_id], publish=Listening())
 
     trace_id, span_id = tracing.ids_of(REQUEST_ID)
     finished = spans.get_finished_spans()
@@ -86,9 +87,9 @@ def test_a_request_its_statements_and_its_jobs_are_one_trace(api: Api, spans: In
 
 def test_each_try_of_an_effect_is_in_the_trace(api: Api, spans: InMemorySpanExporter) -> None:
     ticket_id = open_ticket(api)
-    publish_ticket_events(ticket_id, publish=Listener(fail_at=1))
+    publish_events([ticket_id], publish=Listener(fail_at=1))
     DueEffect.update(lease_owner=None, leased_until=None).execute()
-    publish_ticket_events(ticket_id, publish=Listener())
+    publish_events([ticket_id], publish=Listener())
     (request,) = of_kind(spans, SpanKind.SERVER)
     failed, done = of_kind(spans, SpanKind.CONSUMER)
     assert failed.context.trace_id == done.context.trace_id == request.context.trace_id
@@ -131,7 +132,7 @@ def test_off_there_is_nothing(api: Api) -> None:
     client = TestClient(create_app(api.desk))
     assert client.simulate_get("/status").status_code == 200
     assert exporter.get_finished_spans() == ()
-    assert tracing.traceparent() is None
+    assert tracing.begin_effect_span("notify", request_id=None, ticket_id=7).traceparent is None
 
 
 def test_nothing_is_imported_unless_a_collector_is_named() -> None:

@@ -370,7 +370,7 @@ def test_whoever_becomes_available_owes_it(api: Api) -> None:
 
 
 def do_assign(rules: AssignmentRules = RULES) -> None:
-    effect_table(means(rules))[ASSIGN_TICKETS](0)
+    effect_table(means(rules))[ASSIGN_TICKETS]([0])
 
 
 def test_a_thousand_tokens_are_one_drain(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.roster import change_agent, set_availability
 from sav.operations.settle_ticket import close_ticket, resolve_ticket
 from tests.factories.agents import make_agent
-from tests.plugins.desk import TABLES
+from tests.plugins.desk import empty_tables
 
 EXAMPLES = 25
 STEPS = 25
@@ -44,8 +44,7 @@ class Desk(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        for table in TABLES:
-            table.delete().execute()
+        empty_tables()
         self.now = datetime(2026, 3, 29, 10, 30, tzinfo=UTC)
         for user_id in AGENTS:
             make_agent(user_id, capacity=2, available=True)

@@ -138,13 +138,13 @@ def test_the_effect_goes_on_by_itself_after_a_pause(monkeypatch: pytest.MonkeyPa
     for _ in range(5):
         order_tick(effect=CLOSE_QUIET_TICKETS, now=WRITTEN_AT)
     do = effect_table(means())[CLOSE_QUIET_TICKETS]
-    do(0)
+    do([0])
     assert len(closed()) == 2, "the rest is for later: others have their turn"
     [token] = DueEffect.select().where(DueEffect.effect == CLOSE_QUIET_TICKETS)
     assert token.due_at == token.leased_until
     assert token.lease_owner is None
     DueEffect.update(leased_until=WRITTEN_AT, due_at=WRITTEN_AT).where(DueEffect.id == token.id).execute()
-    do(0)
+    do([0])
     assert len(closed()) == 3
     assert DueEffect.select().where(DueEffect.effect == CLOSE_QUIET_TICKETS).count() == 0
 

@@ -9,7 +9,7 @@ import pytest
 from sav.domain.caller import Caller
 from sav.domain.statistics import Span, Statistics
 from sav.models.database import connection, is_sqlite
-from sav.models.tables import CountedTicket, DeskCount, Ticket
+from sav.models.tables import CountedTicket, DeskCount, Ticket, WiderCount
 from sav.operations.count_tickets import count_changed_tickets, count_for_a_while
 from sav.operations.recount_tickets import (
     Recounted,
@@ -17,6 +17,7 @@ from sav.operations.recount_tickets import (
     recount_load,
     recount_sums_of,
     recount_tickets_of,
+    recount_wider_sums,
 )
 from sav.operations.settle_ticket import close_ticket, resolve_ticket
 from sav.queries.statistics import read_statistics
@@ -56,7 +57,7 @@ def recount(*, repair: bool) -> Recounted:
         for part in recount_tickets_of(day, repair=repair):
             found += part
         found += recount_sums_of(day, repair=repair)
-    return found + recount_load(repair=repair)
+    return found + recount_load(repair=repair) + recount_wider_sums(repair=repair)
 
 
 def test_counting_changes_no_number() -> None:
@@ -65,6 +66,20 @@ def test_counting_changes_no_number() -> None:
     assert count_for_a_while()
     assert not Ticket.select().where(Ticket.uncounted).exists()
     assert CountedTicket.select().count() == 9
+    assert numbers() == before
+
+
+def test_turns_of_an_older_version_make_no_number_wrong() -> None:
+    some_tickets()
+    count_for_a_while()
+    # It changes the sums, and not the wider ones.
+    DeskCount.update(tickets=DeskCount.tickets + 1).where(DeskCount.slot == -1).execute()
+    WiderCount.update(tickets=WiderCount.tickets + 5).where(WiderCount.width > 0).execute()
+    assert recount(repair=False).wrong_sums > 0
+    before = numbers()
+    assert before.total == 9
+    count_changed_tickets()
+    assert recount(repair=False) == Recounted(10)
     assert numbers() == before
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from sav.domain.effects import PUBLISH_EVENT
 from sav.models.tables import DueEffect
+from sav.operations import due_effects
 from sav.operations.due_effects import (
     LAST_ERROR_LENGTH,
     LEASE,
@@ -29,7 +30,7 @@ SECOND = timedelta(seconds=1)
 
 def claim(ticket_id: int, owner: str, now: datetime = NOW) -> list[int]:
     """The published sequence numbers that are claimed."""
-    claimed = claim_publications(ticket_id=ticket_id, owner=owner, now=now)
+    claimed = claim_publications(ticket_ids=[ticket_id], owner=owner, now=now)
     return [publication.published_sequence for publication in claimed]
 
 
@@ -48,6 +49,37 @@ def test_a_claim_takes_all_that_a_ticket_owes_in_order_and_nobody_else_gets_any(
     assert claim(ticket_id, first) == [1, 2, 3, 4]
     assert claim(ticket_id, second) == []
     assert claim(other_ticket, second) == [1]
+
+
+def test_a_claim_of_many_tickets_takes_those_that_are_free_and_of_each_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(due_effects, "PUBLICATIONS_A_CLAIM", 6)
+    taken, long, short = new_ticket(messages=1), new_ticket(messages=4), new_ticket()
+    claim(taken, owner())
+    add_message(taken)
+    holder = owner()
+
+    def claimed() -> list[tuple[int, int | None]]:
+        publications = claim_publications(ticket_ids=[taken, long, short], owner=holder, now=NOW)
+        return [(each.ticket_id, each.published_sequence) for each in publications]
+
+    assert claimed() == [(long, 1), (long, 2), (short, 1)]
+    complete_effects(token_ids=[*tokens(long)[:2], *tokens(short)], owner=holder)
+    assert claimed() == [(long, 3), (long, 4), (long, 5)]
+    leases = {token.lease_owner for token in DueEffect.select().where(DueEffect.ticket_id == long)}
+    assert leases == {holder}, "not the first alone: its heir would have to wait for the others"
+
+
+def test_of_many_claimants_of_the_same_tickets_each_ticket_has_one() -> None:
+    tickets = [new_ticket(messages=1) for _ in range(10)]
+
+    def share() -> list[int]:
+        publications = claim_publications(ticket_ids=tickets, owner=owner(), now=NOW)
+        return [each.ticket_id for each in publications]
+
+    shares = at_the_same_time(*[share] * 6)
+    assert sorted(ticket_id for share in shares for ticket_id in share) == sorted(tickets * 2)
 
 
 def test_what_comes_while_a_ticket_is_held_waits_for_its_holder() -> None:

@@ -34,7 +34,7 @@ ASSIGNMENT = AssignmentRules()
 def work(ticket_id: int, now: datetime, **changed: Any) -> None:
     """A worker who is hinted at the ticket, at this time."""
     rules = EscalationRules(**{"timeout": TIMEOUT, "reassign": True, "assignment": ASSIGNMENT, **changed})
-    for claim in claim_effects(effect=ESCALATE_TICKET, ticket_id=ticket_id, owner="me", now=now, limit=20):
+    for claim in claim_effects(effect=ESCALATE_TICKET, ticket_ids=[ticket_id], owner="me", now=now, limit=20):
         escalate_ticket(claim=claim, rules=rules, now=now)
 
 

@@ -5,7 +5,7 @@ all that it has not committed with it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,9 +28,10 @@ from hypothesis.stateful import (
 )
 
 from sav.actors import handle_received_event, owed_effects, publish_event
+from sav.actors.envelope import Outgoing
 from sav.actors.foreign_envelope import parse_foreign_event
 from sav.actors.owed_effects import do_owed_effects, do_together
-from sav.actors.publish_event import publish_ticket_events
+from sav.actors.publish_event import publish_events
 from sav.actors.relay import DispatchFailed, NotNow, Relay
 from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import (
@@ -53,8 +54,8 @@ from sav.operations.desk_effects import finish_desk_effect
 from sav.operations.due_effects import LEASE, REDELIVERY, Publication
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.failed_effects import retry_failed_effects
-from sav.operations.hints import Hint
-from sav.operations.notify import notify
+from sav.operations.hints import Bundle, Hint, bundles
+from sav.operations.notify import notify, notify_together
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.received_events import IncomingEvent, receive_events, received_event
 from sav.operations.settle_ticket import (
@@ -66,7 +67,7 @@ from sav.operations.settle_ticket import (
 )
 from sav.queries.pipeline_health import pipeline_health
 from tests.factories.agents import make_agent
-from tests.plugins.desk import TABLES, occasion
+from tests.plugins.desk import empty_tables, occasion
 
 EXAMPLES = 35
 MOST_RUNS = 4
@@ -165,8 +166,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @initialize()
     def empty_desk(self) -> None:
-        for table in TABLES:
-            table.delete().execute()
+        empty_tables()
         for user_id in AGENTS:
             make_agent(user_id)
         hints.listen(self._be_hinted)
@@ -256,7 +256,8 @@ class Pipeline(RuleBasedStateMachine):
     def settle_what_others_reported(self) -> None:
         """So that another report of the same order needs a new ticket."""
         reported = Ticket.select().where(Ticket.category == "order", Ticket.status.not_in(SETTLED))
-        for ticket in reported:
+        # In one order: what Hypothesis tries again must not depend on how the server finds the rows.
+        for ticket in reported.order_by(Ticket.id):
             resolve_ticket(occasion=occasion("admin", ADMIN, self.now), ticket_id=ticket.id, resolution="Yes")
 
     # Workers, relay, broker and time
@@ -266,24 +267,26 @@ class Pipeline(RuleBasedStateMachine):
     def follow_hints(self, picks: list[int], again: bool, seed: int) -> None:
         """Of the queue's, in any order; one that was followed may be delivered once more."""
         self._plan_faults(seed)
-        for pick in picks:
-            if self.waiting_hints:
-                hint = self.waiting_hints[pick % len(self.waiting_hints)]
-                if not again:
-                    self.waiting_hints.remove(hint)
-                self._follow(hint)
+        places = {pick % len(self.waiting_hints): None for pick in picks}
+        picked = [self.waiting_hints[place] for place in places]
+        if not again:
+            # By their places: how many are left must not depend on which of them are equal.
+            left = [hint for place, hint in enumerate(self.waiting_hints) if place not in places]
+            self.waiting_hints = left
+        for bundle in bundles(picked):
+            self._follow(bundle)
 
     @precondition(lambda self: self.model)
     @rule(pick=NUMBER, seed=SEED)
     def follow_a_forged_hint(self, pick: int, seed: int) -> None:
         """At any time, about any ticket."""
         self._plan_faults(seed)
-        self._follow(Hint(PUBLISH_EVENT, self._pick(pick)[0]))
+        self._follow(Bundle(PUBLISH_EVENT, (self._pick(pick)[0],)))
 
     @rule(seed=SEED)
     def handle_foreign_events(self, seed: int) -> None:
         self._plan_faults(seed)
-        self._follow(Hint(HANDLE_RECEIVED_EVENT, 0))
+        self._follow(Bundle(HANDLE_RECEIVED_EVENT, (0,)))
 
     @rule(seconds=st.sampled_from([3, 31, 600]), seed=SEED)
     def relay_round(self, seconds: int, seed: int) -> None:
@@ -375,7 +378,7 @@ class Pipeline(RuleBasedStateMachine):
 
     # The relay's door to the workers
 
-    def __call__(self, hint: Hint) -> None:
+    def __call__(self, bundle: Bundle) -> None:
         match self.happens.next("relaying"):
             case "lost":
                 pass
@@ -384,7 +387,7 @@ class Pipeline(RuleBasedStateMachine):
             case "broken":
                 raise ConnectionError("no broker")
             case _:
-                self._follow(hint)
+                self._follow(bundle)
 
     def release(self) -> None:
         """Nothing is held open."""
@@ -396,18 +399,18 @@ class Pipeline(RuleBasedStateMachine):
         if hint.effect in (PUBLISH_EVENT, HANDLE_RECEIVED_EVENT):
             self.waiting_hints.append(hint)
 
-    def _follow(self, hint: Hint) -> None:
+    def _follow(self, bundle: Bundle) -> None:
         try:
-            if hint.effect == PUBLISH_EVENT:
-                publish_ticket_events(hint.ticket_id, publish=Broker(self))
-            elif hint.effect == ASSIGN_TICKETS:
+            if bundle.effect == PUBLISH_EVENT:
+                publish_events(bundle.ticket_ids, publish=Broker(self))
+            elif bundle.effect == ASSIGN_TICKETS:
                 do_together(ASSIGN_TICKETS, lambda claims: finish_desk_effect(claims, now=self.now))
-            elif hint.effect == NOTIFY:
-                do_owed_effects(NOTIFY, self._tell, ticket_id=hint.ticket_id)
-            elif hint.effect == SEND_MAIL:
+            elif bundle.effect == NOTIFY:
+                do_owed_effects(NOTIFY, self._tell, do_all=self._tell_all, ticket_ids=bundle.ticket_ids)
+            elif bundle.effect == SEND_MAIL:
                 send_due_mails(Mails())
-            elif hint.effect == ESCALATE_TICKET:
-                do_owed_effects(ESCALATE_TICKET, finish_effect, ticket_id=hint.ticket_id)
+            elif bundle.effect == ESCALATE_TICKET:
+                do_owed_effects(ESCALATE_TICKET, finish_effect, ticket_ids=bundle.ticket_ids)
             else:
                 do_owed_effects(HANDLE_RECEIVED_EVENT, self._handle)
         except Killed:
@@ -415,6 +418,9 @@ class Pipeline(RuleBasedStateMachine):
 
     def _tell(self, claim: Claim) -> None:
         notify(claim, rules=MailRules(desk_address="desk@example.com"), now=self.now)
+
+    def _tell_all(self, claims: Sequence[Claim]) -> None:
+        notify_together(claims, rules=MailRules(desk_address="desk@example.com"), now=self.now)
 
     def _handle(self, claim: Claim) -> None:
         do = partial(handle_received_event.handle_received_event, claim, number_prefix="TICKET")
@@ -452,15 +458,22 @@ class Broker:
     def __init__(self, machine: Pipeline, *, is_sound: bool = False) -> None:
         self._machine = machine
         self._is_sound = is_sound
+        self._has_stalled = False
 
-    def __call__(self, publication: Publication) -> None:
-        ticket_id = publication.data["ticket_id"]
+    def __call__(self, events: Sequence[Outgoing]) -> list[BaseException | None]:
+        return [self._publish(event.publication) for event in events]
+
+    def release(self) -> None:
+        """Nothing is held open."""
+
+    def _publish(self, publication: Publication) -> ConnectionError | None:
+        ticket_id = publication.ticket_id
         match "out" if self._is_sound else self._machine.happens.next("publishing"):
             case "refused":
-                raise ConnectionError("no broker")
+                return ConnectionError("no broker")
             case "unconfirmed":
                 self._take(publication)
-                raise ConnectionError("no answer")
+                return ConnectionError("no answer")
             case "killed before":
                 raise Killed
             case "killed after":
@@ -473,20 +486,19 @@ class Broker:
                 self._rival(ticket_id)
                 self._take(publication)
             case "stalled":
-                # Its lease runs out; somebody else does all of it; and then it wakes up again.
+                # Its leases run out; somebody else does all of this ticket; and then it wakes up again.
+                self._has_stalled = True
                 self._machine.now += LEASE + SECOND
-                publish_ticket_events(ticket_id, publish=Broker(self._machine, is_sound=True))
+                publish_events([ticket_id], publish=Broker(self._machine, is_sound=True))
                 self._take(publication)
             case _:
                 self._take(publication)
-
-    def release(self) -> None:
-        """Nothing is held open."""
+        return None
 
     def _take(self, publication: Publication) -> None:
         self._machine.published.append(
             (
-                publication.data["ticket_id"],
+                publication.ticket_id,
                 publication.published_sequence,
                 publication.event_id,
                 publication.name,
@@ -500,8 +512,9 @@ class Broker:
 
     def _rival(self, ticket_id: int) -> None:
         before = len(self._machine.published)
-        publish_ticket_events(ticket_id, publish=Broker(self._machine, is_sound=True))
-        if len(self._machine.published) > before:
+        publish_events([ticket_id], publish=Broker(self._machine, is_sound=True))
+        # Without a lease it has the ticket no longer: what is left, or has come, is the rival's by right.
+        if not self._has_stalled and len(self._machine.published) > before:
             self._machine.complaints.append("two have published the same ticket at once")
 
 

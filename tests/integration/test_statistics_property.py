@@ -29,7 +29,7 @@ from sav.operations.ticket_change import change_ticket
 from sav.queries.statistics import read_statistics
 from tests.factories.agents import make_agent
 from tests.integration.statistics_oracle import recount
-from tests.plugins.desk import TABLES
+from tests.plugins.desk import empty_tables
 
 CUSTOMERS, AGENTS, ADMIN = (1, 2), (7, 8), 99
 RULES = DeskRules("TICKET", "urgent")
@@ -229,8 +229,7 @@ def test_numbers_are_those_of_a_recount(
     zone: str,
     cuts: tuple[timedelta, timedelta],
 ) -> None:
-    for table in TABLES:
-        table.delete().execute()
+    empty_tables()
     for agent_id in AGENTS:
         make_agent(agent_id)
     history = History(beginning)

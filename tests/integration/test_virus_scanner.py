@@ -81,13 +81,21 @@ def test_a_scanner_that_is_away_is_left_in_peace_for_a_moment(monkeypatch: pytes
         scanner.find_virus([b"hello"])
 
 
+PING = b"zPING\0"
+
+
 @contextmanager
-def misbehaving(answer: Callable[[socket.socket], None]) -> Iterator[Clamd]:
-    """A scanner that does something else than clamd would."""
+def misbehaving(answer: Callable[[socket.socket], None], *, pong: bytes = b"PONG\0") -> Iterator[Clamd]:
+    """A scanner that does something else than clamd would, once it was found to be alive."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            answer(self.request)
+            if self.request.recv(len(PING), socket.MSG_PEEK | socket.MSG_WAITALL) == PING:
+                self.request.sendall(pong)
+                # Whoever says nothing does not hang up either.
+                time.sleep(0 if pong else 30)
+            else:
+                answer(self.request)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -152,6 +160,24 @@ def test_a_strange_name_of_a_virus_is_made_harmless() -> None:
     assert found is not None
     assert found.startswith("evil?name")
     assert len(found) == virus_scanner.SIGNATURE_LENGTH
+
+
+@pytest.mark.parametrize("pong", [b"", b"PANG\0", b"PONG", b"stream: OK\0", b"\xff\0", b"x" * 1_000_000])
+def test_one_that_shows_no_life_is_sent_nothing_and_left_in_peace(
+    pong: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hold a thread for a minute for each file."""
+    monkeypatch.setattr(virus_scanner, "PING_TIMEOUT_SECONDS", 0.3)
+
+    def chunks() -> Iterator[bytes]:
+        pytest.fail("it was sent a file")
+        yield b""
+
+    with misbehaving(says(b"stream: OK\0"), pong=pong) as scanner:
+        with pytest.raises(ScannerUnavailable):
+            scanner.find_virus(chunks())
+        with pytest.raises(ScannerUnavailable, match="a moment ago"):
+            scanner.find_virus(chunks())
 
 
 def test_a_silent_scanner_is_given_up_after_its_time() -> None:

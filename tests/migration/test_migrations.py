@@ -2,25 +2,18 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import peewee
 import pytest
 
-from sav.bootstrap import initialise_database
 from sav.models import migrate
 from sav.models.database import connection, database
 from sav.models.tables import Ticket
-from sav.settings import Settings
-from tests.plugins.servers import FreshDatabase
-from tests.servers.belongings import prefix
-from tests.system.fleet import own_account
+from tests.migration.conftest import MIGRATION_TIMEOUT_SECONDS, schema
 
 PROGRAMS = Path(sys.executable).parent
-MIGRATION_TIMEOUT_SECONDS = 120
 AT_THE_SAME_MOMENT = 3
 
 EVERY_MIGRATION = sorted(file.stem for file in migrate.MIGRATIONS.glob("[0-9]*.py"))
@@ -39,28 +32,6 @@ SPECIFIED_COLUMNS = {
 INDEXED = ("ticket_number", "user_id", "assigned_to", "status", "priority")
 
 
-@pytest.fixture(params=["server", "sqlite"])
-def empty(
-    request: pytest.FixtureRequest, tmp_path: Path, run_id: str, worker: str
-) -> Iterator[dict[str, str]]:
-    """The `DB_*` settings of a database without any table; `sav.models` uses it until the test ends."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            environment = {"DB_CONNECTION": "sqlite", "DB_DATABASE": str(tmp_path / "migration.sqlite3")}
-        else:
-            fresh_database: FreshDatabase = request.getfixturevalue("fresh_database")
-            server = fresh_database("migration")
-            assert server["DB_CONNECTION"] == "mysql", (
-                "these tests choose their databases: no --database here"
-            )
-            account = own_account(server, name=f"{prefix(run_id)}{worker}_m")
-            environment = stack.enter_context(account)
-        stack.callback(database.initialize, database.obj)
-        settings = Settings(**environment)  # type: ignore[arg-type]
-        initialise_database(settings, statement_timeout_seconds=MIGRATION_TIMEOUT_SECONDS)
-        yield environment
-
-
 def test_a_fresh_database_gets_everything_in_order(empty: dict[str, str]) -> None:
     assert EVERY_MIGRATION[0] == "0001_support_tickets"
     assert migrate.migrate() == EVERY_MIGRATION
@@ -71,10 +42,10 @@ def test_a_fresh_database_gets_everything_in_order(empty: dict[str, str]) -> Non
 def test_a_second_time_changes_nothing(empty: dict[str, str]) -> None:
     migrate.migrate()
     with connection():
-        before = _schema()
+        before = schema()
     assert migrate.migrate() == []
     with connection():
-        assert _schema() == before
+        assert schema() == before
 
 
 def test_nothing_is_applied_before_it_is_asked_for(empty: dict[str, str]) -> None:
@@ -86,12 +57,12 @@ def test_nothing_is_applied_before_it_is_asked_for(empty: dict[str, str]) -> Non
 def test_a_run_that_was_broken_off_is_finished_by_the_next(empty: dict[str, str]) -> None:
     migrate.migrate()
     with connection():
-        before = _schema()
+        before = schema()
         # As after a crash between the last statement of a migration and the record of it.
         database.execute_sql("DELETE FROM schema_migration")
     assert migrate.migrate() == EVERY_MIGRATION
     with connection():
-        assert _schema() == before
+        assert schema() == before
 
 
 def test_several_processes_at_the_same_moment(empty: dict[str, str]) -> None:
@@ -162,14 +133,3 @@ def test_the_database_itself_refuses_unknown_words(empty: dict[str, str], column
     with connection(), pytest.raises((peewee.IntegrityError, peewee.OperationalError)) as caught:
         ticket.execute()
     assert f"ticket_{column}" in str(caught.value)
-
-
-def _schema() -> dict[str, object]:
-    return {
-        table: (
-            sorted((column.name, column.data_type, column.null) for column in database.get_columns(table)),
-            sorted((index.name, tuple(index.columns), index.unique) for index in database.get_indexes(table)),
-        )
-        for table in database.get_tables()
-        if table != "schema_migration"
-    }

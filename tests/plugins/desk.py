@@ -1,19 +1,22 @@
 """The service inside the test's own process: its database, emptied before each test, and its HTTP tier."""
 
+import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import peewee
 import pytest
 from falcon.testing import Result, TestClient
 from playhouse.migrations import Runner
 
 from sav.domain.caller import Caller, Role
 from sav.domain.occasion import Occasion
+from sav.http.answer_caches import AnswerCaches, CacheBounds
 from sav.http.app import create_app
 from sav.http.authentication import SharedSecret, TokenVerifier, mint_token
 from sav.http.desk import Desk
@@ -24,6 +27,7 @@ from sav.models import tables
 from sav.models.database import database, drop_connection, ensure_connection, mysql_database, sqlite_database
 from sav.models.migrate import MIGRATIONS
 from sav.operations import hints
+from sav.operations.ticket_numbering import forget_numbers
 from sav.storage.disk import DiskStore
 from sav.storage.object_store import StorageUnavailable
 from tests.plugins.servers import FreshDatabase
@@ -38,18 +42,24 @@ TABLES = (
     tables.DueEffect,
     tables.Event,
     tables.DeskCount,
+    tables.WiderCount,
     tables.CountedTicket,
+    tables.SightCounter,
     tables.Ticket,
     tables.Agent,
     tables.TicketNumberSequence,
     tables.IdempotencyKey,
     tables.ReceivedEvent,
     tables.OrderIssueTicket,
+    tables.ImportedTicket,
     tables.SchedulerTick,
     tables.Contact,
     tables.MailDelivery,
     tables.MailPreference,
     tables.ServiceSecret,
+    tables.PrivacyRequest,
+    tables.ErasureTicket,
+    tables.ExportPerson,
 )
 COUNTERS = (tables.RateCounter,)
 """Counted even where nothing is written, so no part of what a refused request must leave alone."""
@@ -78,12 +88,18 @@ def open_database(settings: dict[str, str]) -> Any:
     )
 
 
+def empty_tables(tables: Iterable[type[peewee.Model]] = TABLES) -> None:
+    """Also forgets the ticket numbers that this process had taken in advance: they belong to what is gone."""
+    for table in tables:
+        table.delete().execute()
+    forget_numbers()
+
+
 @pytest.fixture
 def empty_database(migrated_database: dict[str, str]) -> Iterator[dict[str, str]]:
     """The same database without rows. Emptied, not rolled back: commits, locks and leases are real."""
     ensure_connection()
-    for table in (*TABLES, *COUNTERS):
-        table.delete().execute()
+    empty_tables((*TABLES, *COUNTERS))
     hints.listen(lambda hint: None)
     yield migrated_database
     hints.listen(lambda hint: None)
@@ -161,6 +177,11 @@ class Api:
             **claims,
         )
         return Api(self.client, self.desk, self.clock, {"Authorization": f"Bearer {token}"})
+
+    def process(self, **cache_bounds: float) -> "Api":
+        """Another process on the same database, which keeps other answers; with `megabytes=0`, none."""
+        desk = dataclasses.replace(self.desk, caches=AnswerCaches(CacheBounds(**cache_bounds)))
+        return Api(TestClient(create_app(desk)), desk, self.clock, self.headers)
 
     def customer(self, user_id: int = 1, **claims: Any) -> "Api":
         return self.as_caller("customer", user_id, **claims)

@@ -99,13 +99,16 @@ class Cable:
         with socket.socket() as server:
             server.setblocking(False)
             try:
-                await self._loop.sock_connect(server, self._target)
+                await self._loop.sock_connect(server, self._next_target())
                 async with asyncio.TaskGroup() as directions:
                     directions.create_task(self._carry(client, server))
                     directions.create_task(self._carry(server, client))
             except* OSError:
                 # One end is gone, or was never there: the other learns it from its connection being closed.
                 pass
+
+    def _next_target(self) -> tuple[str, int]:
+        return self._target
 
     async def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         while chunk := await self._loop.sock_recv(source, CHUNK_BYTES):

@@ -1,7 +1,7 @@
 """A broker of three nodes with quorum queues: any one may die, and nothing is lost or waits for it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import pika
+import pika.exceptions
 import pytest
 
 from benchmarks.chaos_clients import ForeignService
@@ -33,6 +34,12 @@ SETTLE_TIMEOUT_SECONDS = 120.0
 AMQP_TIMEOUT_SECONDS = 5.0
 
 
+def homes_of_nothing(settings: Mapping[str, str]) -> tuple[str, str]:
+    """Dramatiq's queues beside the workers' own: they are declared, classic, and nothing uses them."""
+    effects = f"{settings['RABBITMQ_QUEUE']}.effects"
+    return f"{effects}.DQ", f"{effects}.XQ"
+
+
 class ClusterListener(ExchangeListener):
     """A consumer with a quorum queue, which knows all the nodes, and hears the service's own events alone."""
 
@@ -40,6 +47,7 @@ class ClusterListener(ExchangeListener):
         nodes = [node.rpartition(":") for node in settings["RABBITMQ_HOST"].split(",")]
         first_host, _, first_port = nodes[0]
         super().__init__({**settings, "RABBITMQ_HOST": first_host, "RABBITMQ_PORT": first_port})
+        self._settings = settings
         credentials = pika.PlainCredentials(settings["RABBITMQ_USER"], settings["RABBITMQ_PASSWORD"])
         # pika takes several nodes wherever it takes one.
         self._parameters = [
@@ -61,6 +69,9 @@ class ClusterListener(ExchangeListener):
             channel.exchange_declare(self._exchange, exchange_type="topic", durable=True)
             channel.queue_declare(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
             channel.queue_bind(self._queue, self._exchange, routing_key="ticket.#")
+            # A classic queue lives beside whoever declares it: on the first node, which is to die.
+            for queue in homes_of_nothing(self._settings):
+                channel.queue_declare(queue, durable=True)
         self._thread.start()
         return self
 
@@ -70,6 +81,15 @@ class ClusterListener(ExchangeListener):
         # The queue goes with its cluster.
         self._stopping.set()
         self._thread.join()
+
+    def cannot_declare(self, queue: str) -> bool:
+        """Whether the living nodes refuse to hear of a queue, because its only home is dead."""
+        with pika.BlockingConnection(self._parameters) as connection:
+            try:
+                connection.channel().queue_declare(queue, passive=True)
+            except pika.exceptions.ChannelClosedByBroker as error:
+                return error.reply_code == 404
+            return False
 
     def longest_gap(self, since: float) -> float:
         """For how long no event came, at most, from this moment until now."""
@@ -121,7 +141,13 @@ def test_any_node_of_a_cluster_may_die(clustered: Clustered) -> None:
         with shop:
             # Everybody asks the first node first, and who declares a queue has its leader beside them.
             assert cluster.leader(inbox) is cluster.nodes[0]
-            die_and_return(clustered, writers, cluster.nodes[0], "leader of the queues, and connected to")
+            die_and_return(
+                clustered,
+                writers,
+                cluster.nodes[0],
+                "leader of the queues, connected to, and the only home of two",
+                lost=homes_of_nothing(clustered.settings),
+            )
             # Whoever leads now is one of those that took over.
             die_and_return(clustered, writers, cluster.leader(inbox), "leader of the inbox")
             wait_until(
@@ -148,10 +174,26 @@ def test_any_node_of_a_cluster_may_die(clustered: Clustered) -> None:
         assert cluster.leader(queue).running, "not a quorum queue"
 
 
-def die_and_return(clustered: Clustered, writers: Writers, node: PrivateRabbitMQ, role: str) -> None:
-    """Kills a node under load; measures how long nothing is published; and brings it back."""
+def die_and_return(
+    clustered: Clustered,
+    writers: Writers,
+    node: PrivateRabbitMQ,
+    role: str,
+    *,
+    lost: Sequence[str] = (),
+) -> None:
+    """Kills a node under load; measures how long nothing is published; and brings it back.
+
+    The queues that are lost with it cannot even be asked about until it is back; nobody may wait for them.
+    """
     died_at = time.monotonic()
     node.kill()
+    for queue in lost:
+        wait_until(
+            lambda queue=queue: clustered.listener.cannot_declare(queue),
+            timeout_seconds=SETTLE_TIMEOUT_SECONDS,
+            what=f"{queue} to be lost with its node",
+        )
     wait_until(
         lambda: clustered.listener.count_since(died_at) >= EVENTS_AFTER_A_DEATH,
         timeout_seconds=SETTLE_TIMEOUT_SECONDS,

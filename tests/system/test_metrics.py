@@ -149,7 +149,8 @@ def test_the_numbers_equal_the_truth(site: Site, shop: Shop, ports: dict[str, in
     assert done["handle_received_event"] == 1
     assert counted(of_workers, "sav_effects_failed_total", "effect") == {}
     tries = counted(of_workers, "sav_effect_duration_seconds_count", "effect")
-    assert tries["publish_event"] == published
+    # One try publishes events of several tickets.
+    assert 0 < tries["publish_event"] <= published
     told = counted(of_workers, "sav_ticket_events_total", "event")
     assert told["ticket.created"] == facts_of_workers["ticket.created"]
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -91,6 +92,19 @@ def test_for_people_it_is_one_readable_line_without_colours(capsys: pytest.Captu
     assert "ticket opened" in line
     assert "ticket_id=7" in line
     assert "\x1b" not in line
+
+
+def test_nobody_s_work_fails_because_a_line_cannot_be_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", full)
+        configure_logs("production", "sav-service", "info")
+        structlog.get_logger("sav.test").info("ticket opened")
+        patch.undo()
+        with suppress(OSError):
+            full.close()
+    assert lines(capsys) == []
 
 
 def test_configuring_twice_writes_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from sav.launch.embedded_settings import SECRET_FILE, embedded_settings
-from sav.settings import InvalidSettings, Settings, load_settings
+from sav.settings import EXAMPLE_SECRETS, InvalidSettings, Settings, load_settings
 
 # Copied from the specification, line by line.
 SPECIFIED = {
@@ -114,6 +114,48 @@ def test_a_refused_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidSettings) as caught:
         load_settings()
     assert caught.value.problems == ["JWT_SECRET: must be at least 32 bytes long"]
+
+
+class TestProduction:
+    """Nobody goes into production with a secret that all the world can read here."""
+
+    SECRETS = ("DB_PASSWORD", "MINIO_SECRET_KEY", "RABBITMQ_PASSWORD")
+
+    def refused(self) -> list[str]:
+        with pytest.raises(InvalidSettings) as caught:
+            load_settings()
+        return [problem.partition(":")[0] for problem in caught.value.problems]
+
+    def test_the_defaults_are_refused_all_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APP_ENV", "production")
+        monkeypatch.setenv("APP_PORT", "0")
+        assert self.refused() == ["APP_PORT", *self.SECRETS]
+
+    @pytest.mark.parametrize("environment", ["local", "test", "staging"])
+    def test_elsewhere_they_serve(self, environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APP_ENV", environment)
+        assert environment == load_settings().APP_ENV
+
+    @pytest.mark.parametrize("example", sorted(EXAMPLE_SECRETS))
+    def test_every_example_is_refused_for_every_secret(
+        self, example: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("APP_ENV", "production")
+        for name in (*self.SECRETS, "SMTP_PASSWORD", "JWT_SECRET"):
+            monkeypatch.setenv(name, example)
+        assert self.refused() == sorted((*self.SECRETS, "SMTP_PASSWORD", "JWT_SECRET"))
+
+    def test_others_are_accepted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APP_ENV", "production")
+        for name in self.SECRETS:
+            monkeypatch.setenv(name, f"a secret of our own for {name}")
+        assert load_settings().APP_ENV == "production"
+
+    def test_what_is_not_used_needs_no_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APP_ENV", "production")
+        for name, value in (("DB_CONNECTION", "sqlite"), ("SAV_STORAGE", "disk"), ("SAV_BROKER", "embedded")):
+            monkeypatch.setenv(name, value)
+        assert load_settings().APP_ENV == "production"
 
 
 class TestEmbedded:

@@ -46,8 +46,9 @@ def test_what_was_counted_is_right_afterwards(command_line: CommandLine) -> None
 def test_sums_that_somebody_spoilt_are_repaired(command_line: CommandLine) -> None:
     command_line(main, *DAYS)
     DeskCount.update(tickets=100).where(DeskCount.kind == "priority").execute()
-    assert "3 sums are not" in command_line(main, *DAYS, "--dry-run").output
-    assert "3 sums were repaired" in command_line(main, *DAYS).output
+    # Those of three days, and that of all three.
+    assert "4 sums are not" in command_line(main, *DAYS, "--dry-run").output
+    assert "4 sums were repaired" in command_line(main, *DAYS).output
     assert command_line(main, *DAYS, "--dry-run").exit_code == 0
 
 
@@ -91,6 +92,9 @@ def test_the_rate_is_kept(command_line: CommandLine, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.sleep", pauses.append)
     command_line(main, *DAYS, "--rate", "10")
     assert pauses == [0.2] * 3
+    pauses.clear()
+    command_line(main, *DAYS, "--pause", "0.5")
+    assert pauses == [0.5] * 3
 
 
 @pytest.mark.parametrize(

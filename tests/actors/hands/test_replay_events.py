@@ -8,7 +8,7 @@ import pytest
 
 from sav.actors.event_exchange import EventExchange
 from sav.actors.event_replay import EventReplay
-from sav.actors.publish_event import publish_ticket_events
+from sav.actors.publish_event import publish_events
 from sav.hands.replay_events import main
 from sav.models.tables import DueEffect
 from sav.queries.event_replay import PublishedEvent
@@ -26,7 +26,7 @@ def published(settings: Settings, subscriber: Subscriber) -> tuple[int, int]:
     tickets = (new_ticket(messages=2), new_ticket(messages=2))
     exchange = EventExchange(settings)
     for ticket_id in tickets:
-        publish_ticket_events(ticket_id, publish=exchange)
+        publish_events([ticket_id], publish=exchange)
     exchange.release()
     subscriber.wait_for(6)
     return tickets
