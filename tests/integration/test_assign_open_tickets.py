@@ -269,7 +269,8 @@ def test_people_and_the_desk_at_once() -> None:
         drain, drain, drain, partial(by_hand, tickets[20:25], 1), partial(by_hand, tickets[25:], 2)
     )
     assert_never_overfilled(5)
-    assert Ticket.select().where(Ticket.status == "open").count() in range(10, 16)
+    # People first: their ten and the five that agent 3 has room for are in hand. The desk first: fifteen, and ten.
+    assert Ticket.select().where(Ticket.status == "open").count() in range(5, 16)
 
 
 def assert_never_overfilled(capacity: int) -> None:
