@@ -1,6 +1,6 @@
 """Whom the desk gives a ticket to, and why not to the others."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -34,7 +34,7 @@ class Choice:
     agent_id: int | None
     reason: Reason | None
     loads: Mapping[int, int]
-    """Of those who could have taken it."""
+    """Of those who could have taken it, in the order in which they would."""
     excluded: Mapping[int, Exclusion]
     """Of the others, what spoke against them first."""
 
@@ -49,11 +49,12 @@ def choose_agent(candidates: Iterable[Candidate], *, category: str | None) -> Ch
             fitting.append(candidate)
         else:
             excluded[candidate.agent_id] = problem
+    fitting.sort(key=_turn)
     loads = {candidate.agent_id: candidate.load for candidate in fitting}
     if not fitting:
         return Choice(agent_id=None, reason=None, loads=loads, excluded=excluded)
-    chosen = min(fitting, key=_turn)
-    is_alone = sum(load == chosen.load for load in loads.values()) == 1
+    chosen = fitting[0]
+    is_alone = len(fitting) == 1 or fitting[1].load != chosen.load
     reason: Reason = "least_loaded" if is_alone else "least_recently_assigned"
     return Choice(agent_id=chosen.agent_id, reason=reason, loads=loads, excluded=excluded)
 
@@ -73,18 +74,6 @@ def exclusion(candidate: Candidate, *, category: str | None) -> Exclusion | None
 
 def has_room(candidate: Candidate) -> bool:
     return candidate.active and candidate.available and candidate.load < candidate.capacity
-
-
-def served_categories(candidates: Iterable[Candidate]) -> Set[str] | None:
-    """The categories that somebody with room takes tickets of; None when somebody takes any."""
-    served: set[str] = set()
-    for candidate in candidates:
-        if not has_room(candidate):
-            continue
-        if not candidate.categories:
-            return None
-        served |= candidate.categories
-    return served
 
 
 def _turn(candidate: Candidate) -> tuple[int, datetime, int]:

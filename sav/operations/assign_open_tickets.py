@@ -1,25 +1,57 @@
 """Gives open tickets to agents who have room: the desk's own hand, beside those of people."""
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import peewee
 
-from sav.domain.assignment import Candidate, Choice, choose_agent, served_categories
+from sav.domain.assignment import Candidate, Choice, choose_agent
 from sav.domain.caller import SYSTEM
-from sav.domain.errors import NotFound
 from sav.domain.occasion import Occasion
 from sav.domain.ticket_lifecycle import PRIORITIES, WORKED_ON
-from sav.models.database import database, for_update, is_sqlite, retry_deadlocks
+from sav.models.database import database, for_update, is_sqlite, retry_deadlocks, transaction
+from sav.models.prepared import Prepared
 from sav.models.tables import Agent, Ticket
 from sav.operations.assign_ticket import take
-from sav.operations.event_log import last_request_id
-from sav.operations.ticket_change import TicketChange, change_ticket
+from sav.operations.event_log import last_request_ids
+from sav.operations.ticket_change import TicketChange, locked_tickets, save_changes
 
 ASSIGNMENTS_A_DRAIN = 200
 """How many tickets one call gives out at most, so that a lease suffices."""
+ASSIGNMENTS_A_TRANSACTION = 50
+"""How many share one reading of the roster: few enough to keep nobody waiting for their rows."""
+LOADS_TOLD = 5
+"""Of how many agents the history tells what they had in hand: of whoever was chosen, and of the next ones."""
+
+# A status at a time: so each is one short range of the index, however many tickets an agent ever had.
+_LOAD = " + ".join(
+    "(SELECT COUNT(*) FROM support_tickets t WHERE t.assigned_to = a.user_id "  # noqa: S608 - all of it is ours
+    f"AND t.status = '{status}' AND t.deleted_at IS NULL)"
+    for status in sorted(WORKED_ON)
+)
+_ROOM = f"""
+    SELECT categories, SUM(room) FROM (
+        SELECT a.categories AS categories, a.capacity - ({_LOAD}) AS room
+        FROM agents a WHERE a.active AND a.available
+    ) AS rooms WHERE room > 0 GROUP BY categories
+"""  # noqa: S608 - all of it is ours
+_LOADS = f"SELECT a.user_id, {_LOAD} FROM agents a WHERE a.active AND a.available"  # noqa: S608
+_ROSTER = Prepared(
+    lambda: for_update(
+        Agent.select(
+            Agent.user_id,
+            Agent.active,
+            Agent.available,
+            Agent.capacity,
+            Agent.categories,
+            Agent.last_assigned_at,
+        ).order_by(Agent.user_id)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,49 +65,60 @@ class AssignmentRules:
         return self.enabled and category not in self.except_categories
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How many more tickets the agents who are there can take, and of which categories (None: of any)."""
+
+    tickets: int
+    categories: frozenset[str] | None
+
+
 def assign_open_tickets(*, rules: AssignmentRules, clock: Callable[[], datetime]) -> bool:
     """Gives out tickets, the next in the queue first, until nobody has room or nothing is left to give.
 
-    One transaction a ticket, each with its own time: who was assigned least recently counts. Returns False
+    Many in a transaction, each with its own time: who was assigned least recently counts. Returns False
     when it has stopped before that, after `ASSIGNMENTS_A_DRAIN`. Any number of callers may work at the same
-    time: they meet at the next ticket, whose row only one has.
+    time: they meet at the next tickets, whose rows only one has.
     """
     unfit: set[int] = set()
-    for _ in range(ASSIGNMENTS_A_DRAIN):
-        ticket_id = next_in_queue(rules=rules, leaving_out=unfit)
-        if ticket_id is None:
+    left = ASSIGNMENTS_A_DRAIN
+    while left:
+        limit = min(left, ASSIGNMENTS_A_TRANSACTION)
+        ticket_ids = next_in_queue(rules=rules, leaving_out=unfit, limit=limit)
+        if not ticket_ids:
             return True
-        if not _assign(ticket_id, rules=rules, now=clock()):
-            # Whoever had room for it has none any more; those behind it may be for somebody else.
-            unfit.add(ticket_id)
+        # Whoever had room for one of these has none any more; those behind it may be for somebody else.
+        unfit |= _assign(ticket_ids, rules=rules, clock=clock)
+        left -= len(ticket_ids)
     return False
 
 
-def next_in_queue(*, rules: AssignmentRules, leaving_out: Collection[int] = ()) -> int | None:
-    """The ticket that is given out next, if somebody has room for it: a few reads, whatever the backlog.
+def next_in_queue(
+    *, rules: AssignmentRules, leaving_out: Collection[int] = (), limit: int = ASSIGNMENTS_A_TRANSACTION
+) -> list[int]:
+    """The tickets that are given out next, if somebody has room for them: two reads, whatever the backlog.
 
     Urgent tickets that have escalated come first, then each priority in its turn, within it the oldest.
     """
     if not rules.enabled:
-        return None
-    agents = candidates(Agent.select().where(Agent.active, Agent.available))
-    served = served_categories(agents)
-    if served is not None and not served - rules.except_categories:
-        return None
-    steps = [(len(PRIORITIES), True), *((rank, False) for rank in range(len(PRIORITIES), 0, -1))]
-    for rank, escalated in steps:
-        found = _first_open(rank, escalated, served, rules.except_categories, leaving_out)
-        if found is not None:
-            return found
-    return None
+        return []
+    room = _room()
+    served = None if room.categories is None else room.categories - rules.except_categories
+    if not room.tickets or served == frozenset():
+        return []
+    return _open_tickets(served, rules.except_categories, leaving_out, min(limit, room.tickets))
 
 
-def candidates(agents: Iterable[Agent]) -> list[Candidate]:
-    """Agents with what they have in hand, counted by index."""
-    rows = list(agents)
-    loads = _loads([agent.user_id for agent in rows])
-    return [
-        Candidate(
+def locked_roster() -> dict[int, Candidate]:
+    """All agents with what they have in hand, locked until the commit, so that nobody is overfilled.
+
+    Everybody locks tickets before agents, and agents in the order of their ids. What is in hand is counted
+    after the lock, and of those alone who are there.
+    """
+    agents = _ROSTER.rows()
+    loads: dict[int, int] = dict(database.execute_sql(_LOADS).fetchall())
+    return {
+        agent.user_id: Candidate(
             agent_id=agent.user_id,
             active=agent.active,
             available=agent.available,
@@ -84,76 +127,91 @@ def candidates(agents: Iterable[Agent]) -> list[Candidate]:
             categories=frozenset(agent.categories),
             last_assigned_at=agent.last_assigned_at,
         )
-        for agent in rows
-    ]
-
-
-def choose_for(change: TicketChange) -> Choice:
-    """Who takes this ticket now. The roster stays locked until the commit, so that nobody is overfilled.
-
-    Everybody locks a ticket before agents, and agents in the order of their ids.
-    """
-    roster = for_update(Agent.select().order_by(Agent.user_id))
-    return choose_agent(candidates(roster), category=change.ticket.category)
+        for agent in agents
+    }
 
 
 def give_to_chosen(change: TicketChange, choice: Choice, *, reason: str) -> None:
-    """Assigns the ticket to the agent who was chosen; the history keeps why, and why not to the others."""
+    """Assigns the ticket to the agent who was chosen; the history keeps why, and why not to the others.
+
+    The roster is left to the caller: `note_assigned`.
+    """
     if choice.agent_id is None:
         raise ValueError("nobody was chosen")
-    why = {"loads": _by_id(choice.loads), "excluded": _by_id(choice.excluded)}
-    change.note("assignment", before=None, after=why)
+    change.note("assignment", before=None, after=_why(choice))
     take(change, choice.agent_id, reason=reason)
-    Agent.update(last_assigned_at=change.occasion.now).where(Agent.user_id == choice.agent_id).execute()
+
+
+def note_assigned(times: Mapping[int, datetime]) -> None:
+    """When these agents got their last ticket; their rows are locked already."""
+    if not times:
+        return
+    field = Agent.last_assigned_at
+    cases = [(agent_id, field.db_value(moment)) for agent_id, moment in times.items()]
+    Agent.update({field: peewee.Case(Agent.user_id, cases)}).where(Agent.user_id.in_(list(times))).execute()
 
 
 @retry_deadlocks
-def _assign(ticket_id: int, *, rules: AssignmentRules, now: datetime) -> bool:
-    """Returns False when the ticket still waits, and nobody can take it."""
-    try:
-        occasion = Occasion(SYSTEM, now, last_request_id(ticket_id))
-        with change_ticket(ticket_id, occasion=occasion) as change:
-            if change.ticket.status != "open" or not rules.cover(change.ticket.category):
-                return True
-            choice = choose_for(change)
+def _assign(ticket_ids: Sequence[int], *, rules: AssignmentRules, clock: Callable[[], datetime]) -> set[int]:
+    """Gives out these tickets in their order; returns those that still wait, and that nobody can take."""
+    unfit: set[int] = set()
+    with transaction():
+        # Without those that were deleted, taken or moved at this very moment.
+        tickets = [ticket for ticket in _in_order(ticket_ids) if _waits(ticket, rules)]
+        if not tickets:
+            return unfit
+        roster = locked_roster()
+        request_ids = last_request_ids(tickets)
+        changes: list[TicketChange] = []
+        times: dict[int, datetime] = {}
+        for ticket in tickets:
+            choice = choose_agent(roster.values(), category=ticket.category)
             if choice.agent_id is None or choice.reason is None:
-                return False
+                unfit.add(ticket.id)
+                continue
+            change = TicketChange(ticket, Occasion(SYSTEM, clock(), request_ids.get(ticket.id)))
             give_to_chosen(change, choice, reason=choice.reason)
-    except NotFound:
-        # Deleted at this very moment.
-        return True
-    return True
+            changes.append(change)
+            chosen, now = roster[choice.agent_id], change.occasion.now
+            roster[choice.agent_id] = replace(chosen, load=chosen.load + 1, last_assigned_at=now)
+            times[choice.agent_id] = now
+        save_changes(changes)
+        note_assigned(times)
+    return unfit
 
 
-def _loads(agent_ids: Collection[int]) -> dict[int, int]:
-    if not agent_ids:
-        return {}
-    query = (
-        Ticket.select(Ticket.assigned_to, peewee.fn.COUNT(Ticket.id))
-        .where(
-            Ticket.assigned_to.in_(list(agent_ids)),
-            Ticket.status.in_(sorted(WORKED_ON)),
-            Ticket.deleted_at.is_null(),
-        )
-        .group_by(Ticket.assigned_to)
-    )
-    rows: Any = query.tuples()
-    return dict(rows)
+def _in_order(ticket_ids: Sequence[int]) -> list[Ticket]:
+    found = locked_tickets(ticket_ids)
+    return [found[ticket_id] for ticket_id in ticket_ids if ticket_id in found]
 
 
-def _first_open(
-    rank: int,
-    escalated: bool,
+def _waits(ticket: Ticket, rules: AssignmentRules) -> bool:
+    return ticket.status == "open" and rules.cover(ticket.category)
+
+
+def _why(choice: Choice) -> dict[str, Any]:
+    """A few numbers, however long the roster: the loads of the first in turn, and how many were left out."""
+    return {
+        "loads": {str(agent_id): load for agent_id, load in islice(choice.loads.items(), LOADS_TOLD)},
+        "candidates": len(choice.loads),
+        "excluded": dict(sorted(Counter(choice.excluded.values()).items())),
+    }
+
+
+def _room() -> _Room:
+    rows = database.execute_sql(_ROOM).fetchall()
+    kinds = [frozenset[str](Agent.categories.python_value(text)) for text, _ in rows]
+    takes_any = not all(kinds)
+    return _Room(sum(int(room) for _, room in rows), None if takes_any else frozenset[str]().union(*kinds))
+
+
+def _open_tickets(
     served: Collection[str] | None,
     excepted: Collection[str],
     leaving_out: Collection[int],
-) -> int | None:
-    # In SQL, because the index has to be named: by itself the server walks the primary key, past every
-    # ticket that was ever closed.
-    conditions = ["status = 'open'", "deleted_at IS NULL", f"priority_rank = {rank:d}"]
-    values: list[Any] = []
-    if escalated:
-        conditions.append("escalated_at IS NOT NULL")
+    limit: int,
+) -> list[int]:
+    conditions, values = ["status = 'open'", "deleted_at IS NULL"], list[Any]()
     if served is not None:
         conditions.append(f"category IN ({_marks(served)})")
         values += sorted(served)
@@ -163,18 +221,23 @@ def _first_open(
     if leaving_out:
         conditions.append(f"id NOT IN ({_marks(leaving_out)})")
         values += sorted(leaving_out)
+    # In SQL, because the index has to be named: by itself the server walks the primary key, past every
+    # ticket that was ever closed.
     index = "INDEXED BY support_tickets_assignment_queue" if is_sqlite() else "FORCE INDEX (assignment_queue)"
-    row = database.execute_sql(
-        f"SELECT id FROM support_tickets {index} WHERE {' AND '.join(conditions)} "  # noqa: S608 - no input
-        "ORDER BY id LIMIT 1",
-        values,
-    ).fetchone()
-    return None if row is None else int(row[0])
+    ranks = range(len(PRIORITIES), 0, -1)
+    steps = [
+        f"priority_rank = {len(PRIORITIES)} AND escalated_at IS NOT NULL",
+        *(f"priority_rank = {rank}" for rank in ranks),
+    ]
+    parts = [
+        f"SELECT * FROM (SELECT {place} AS place, id FROM support_tickets {index} "  # noqa: S608 - no input
+        f"WHERE {' AND '.join([*conditions, step])} ORDER BY id LIMIT {limit:d}) AS step_{place}"
+        for place, step in enumerate(steps)
+    ]
+    rows = database.execute_sql(" UNION ALL ".join(parts), values * len(steps)).fetchall()
+    # An escalated one is found a second time, with its priority.
+    return list(dict.fromkeys(int(ticket_id) for _, ticket_id in sorted(rows)))[:limit]
 
 
 def _marks(values: Collection[Any]) -> str:
     return ", ".join(["?" if is_sqlite() else "%s"] * len(values))
-
-
-def _by_id(values: Any) -> dict[str, Any]:
-    return {str(agent_id): value for agent_id, value in sorted(values.items())}

@@ -36,7 +36,7 @@ from sav.models.tables import (
 from sav.operations.effect_claims import DESK
 from sav.operations.remove_objects import owe_removal
 from sav.operations.settle_ticket import close
-from sav.operations.ticket_change import TicketChange, ticket_facts
+from sav.operations.ticket_change import TicketChange, save_changes, ticket_facts
 
 ROWS_A_PART = 500
 """How many messages, mails and facts of a ticket one transaction changes."""
@@ -110,7 +110,7 @@ def _erase_head(ticket_id: int, subject: Subject, now: datetime) -> Counts:
         # Not by `set`: the history would remember what it was.
         setattr(ticket, name, value)
     change.record(TicketErased())
-    change.save()
+    save_changes([change])
     TicketTag.delete().where(TicketTag.ticket_id == ticket_id).execute()
     OrderIssueTicket.delete().where(OrderIssueTicket.ticket_id == ticket_id).execute()
     MessageReceipt.delete().where(

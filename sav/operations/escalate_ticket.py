@@ -7,6 +7,7 @@ from typing import Any
 
 import peewee
 
+from sav.domain.assignment import choose_agent
 from sav.domain.caller import SYSTEM
 from sav.domain.deadlines import escalates_at
 from sav.domain.effects import ESCALATE_TICKET
@@ -17,7 +18,12 @@ from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.database import database, retry_deadlocks, transaction
 from sav.models.tables import DueEffect, Ticket
 from sav.operations import hints
-from sav.operations.assign_open_tickets import AssignmentRules, choose_for, give_to_chosen
+from sav.operations.assign_open_tickets import (
+    AssignmentRules,
+    give_to_chosen,
+    locked_roster,
+    note_assigned,
+)
 from sav.operations.effect_claims import Claim, finish_effect, wait_for_deadline
 from sav.operations.ticket_change import TicketChange, change_ticket
 
@@ -132,7 +138,11 @@ def _reassign(change: TicketChange, rules: AssignmentRules) -> None:
     """Gives the ticket of an agent who is not there to one who is, if there is one with room."""
     if change.ticket.assigned_to is None or not rules.cover(change.ticket.category):
         return
-    choice = choose_for(change)
-    is_away = choice.excluded.get(change.ticket.assigned_to) in ("inactive", "unavailable")
-    if is_away and choice.agent_id is not None:
+    roster = locked_roster()
+    assignee = roster.get(change.ticket.assigned_to)
+    if assignee is None or (assignee.active and assignee.available):
+        return
+    choice = choose_agent(roster.values(), category=change.ticket.category)
+    if choice.agent_id is not None:
         give_to_chosen(change, choice, reason="escalated")
+        note_assigned({choice.agent_id: change.occasion.now})

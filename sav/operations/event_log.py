@@ -4,9 +4,13 @@ The log of the process and its numbers are told after the commit, from here too:
 counted that did not happen, and no kind of change is forgotten.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import uuid4
 
@@ -42,6 +46,15 @@ class Numbered:
     published_sequence: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is appended to one ticket's log."""
+
+    ticket: Ticket
+    numbered: Sequence[Numbered]
+    occasion: Occasion
+
+
 def number_events(ticket: Ticket, recorded: Sequence[Recorded]) -> list[Numbered]:
     """Gives facts their places and advances the ticket's counters, before the ticket is saved.
 
@@ -52,14 +65,23 @@ def number_events(ticket: Ticket, recorded: Sequence[Recorded]) -> list[Numbered
 
 def append_events(ticket: Ticket, numbered: Sequence[Numbered], *, occasion: Occasion) -> None:
     """Appends facts to a ticket's log with the effects they owe; hints and tells after the commit."""
-    events = [_event_row(ticket, item, occasion) for item in numbered]
-    effects = _effect_rows(ticket, numbered, occasion)
-    insert_rows(Event, events)
+    append_entries([Entry(ticket, numbered, occasion)])
+
+
+def append_entries(entries: Sequence[Entry]) -> None:
+    """The same for several tickets, whose facts follow each other in this order, in as many statements."""
+    facts = [
+        (entry, numbered, _event_row(entry.ticket, numbered, entry.occasion))
+        for entry in entries
+        for numbered in entry.numbered
+    ]
+    effects = [effect for entry in entries for effect in _effect_rows(entry)]
+    insert_rows(Event, [row for _, _, row in facts])
     if effects:
         insert_rows(DueEffect, effects)
         due = {hints.Hint(effect["effect"], effect["ticket_id"]) for effect in effects}
         database.after_commit(lambda: hints.give(due))
-    happenings = [_happening(ticket, *told) for told in zip(numbered, events, strict=True)]
+    happenings = [_happening(entry.ticket, numbered, row) for entry, numbered, row in facts]
     database.after_commit(lambda: tell(happenings))
 
 
@@ -73,15 +95,13 @@ def append_first_facts(facts: Sequence[tuple[Ticket, Fact]], *, occasion: Occasi
     ).execute()
 
 
-def last_request_id(ticket_id: int) -> str | None:
-    """The request that the ticket's last fact came of: what the desk then does by itself is on its behalf."""
-    newest: Event | None = (
-        Event.select(Event.request_id)
-        .where(Event.ticket_id == ticket_id)
-        .order_by(Event.sequence.desc())
-        .first()
-    )
-    return newest.request_id if newest else None
+def last_request_ids(tickets: Iterable[Ticket]) -> dict[int, str | None]:
+    """By ticket the request that its last fact came of; what the desk does next is on behalf of it."""
+    places = [(Event.ticket_id == ticket.id) & (Event.sequence == ticket.event_count) for ticket in tickets]
+    if not places:
+        return {}
+    rows: Any = Event.select(Event.ticket_id, Event.request_id).where(reduce(or_, places)).tuples()
+    return dict(rows)
 
 
 def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
@@ -110,10 +130,11 @@ def _event_row(ticket: Ticket, numbered: Numbered, occasion: Occasion) -> dict[s
     }
 
 
-def _effect_rows(ticket: Ticket, numbered: Sequence[Numbered], occasion: Occasion) -> list[dict[str, Any]]:
+def _effect_rows(entry: Entry) -> list[dict[str, Any]]:
+    ticket, occasion = entry.ticket, entry.occasion
     owed = [
         (item, effect)
-        for item in numbered
+        for item in entry.numbered
         for effect in owed_effects(item.recorded.fact, item.recorded.changes)
     ]
     due_at = occasion.now + RELAY_GRACE

@@ -16,7 +16,7 @@ from sav.operations.contacts import learn_contact
 from sav.operations.converse import Author, add_message
 from sav.operations.effect_claims import Claim, finish_effect
 from sav.operations.open_ticket import NewTicket, new_ticket_number, write_new_ticket
-from sav.operations.ticket_change import TicketChange, locked_ticket
+from sav.operations.ticket_change import TicketChange, locked_ticket, save_changes
 
 
 @retry_deadlocks
@@ -128,4 +128,4 @@ def _add_report(ticket: Ticket, issue: OrderIssue, occasion: Occasion) -> None:
         email=issue.person.email or "",
     )
     add_message(change, author, issue.description)
-    change.save()
+    save_changes([change])

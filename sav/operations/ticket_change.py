@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,10 @@ from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Action, next_status
 from sav.models.database import for_update, transaction
-from sav.models.prepared import Prepared, given, update_changed
+from sav.models.prepared import Prepared, given, objects, update_changed
 from sav.models.sight_counters import advance_counters
 from sav.models.tables import Message, Ticket
-from sav.operations.event_log import Recorded, append_events, number_events
+from sav.operations.event_log import Entry, Recorded, append_entries, number_events
 
 
 def ticket_facts(ticket: Ticket) -> TicketFacts:
@@ -72,18 +72,25 @@ class TicketChange:
         self._recorded.append(Recorded(fact, self._unrecorded))
         self._unrecorded = {}
 
-    def save(self) -> None:
-        """Writes the ticket's new version and its facts; writes nothing when nothing was recorded."""
+    def entry(self) -> Entry | None:
+        """Writes the ticket's new version; returns what its log has yet to be told, if anything."""
         if not self._recorded:
-            return
+            return None
         numbered = number_events(self.ticket, self._recorded)
         self.ticket.version += 1
         self.ticket.updated_at = self.occasion.now
         self.ticket.uncounted = True
         update_changed(self.ticket)
-        append_events(self.ticket, numbered, occasion=self.occasion)
         # Whoever saw it, and whoever sees it now.
         advance_counters([*slots_of(self._before), *slots_of(ticket_facts(self.ticket))])
+        return Entry(self.ticket, numbered, self.occasion)
+
+
+def save_changes(changes: Iterable[TicketChange]) -> None:
+    """Writes the tickets' new versions and their facts, in this order; nothing where nothing was recorded."""
+    entries = [entry for change in changes if (entry := change.entry()) is not None]
+    if entries:
+        append_entries(entries)
 
 
 @contextmanager
@@ -99,12 +106,18 @@ def change_ticket(
         change = TicketChange(locked_ticket(ticket_id, occasion=occasion), occasion)
         require_version(change.ticket, expected_versions)
         yield change
-        change.save()
+        save_changes([change])
 
 
 def locked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
     """A ticket in the caller's sight, its row locked; raises `NotFound`."""
     return _seen(_LOCKED.first(ticket_id=ticket_id), occasion)
+
+
+def locked_tickets(ticket_ids: Collection[int]) -> dict[int, Ticket]:
+    """Those that are not deleted, in anybody's sight, by their ids: their rows are locked in that order."""
+    query = Ticket.select().where(Ticket.id.in_(sorted(ticket_ids)), Ticket.deleted_at.is_null())
+    return {ticket.id: ticket for ticket in objects(for_update(query.order_by(Ticket.id)))}
 
 
 def unlocked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:

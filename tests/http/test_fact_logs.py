@@ -10,7 +10,7 @@ import structlog
 
 from sav.domain.events import CATALOGUE, TicketAssigned, TicketEscalated, TicketUpdated
 from sav.models.database import transaction
-from sav.operations.ticket_change import change_ticket
+from sav.operations.ticket_change import change_ticket, save_changes
 from sav.telemetry.facts import Happening, message_of, tell, told_fields
 from sav.telemetry.logs import HIDDEN, configure_logs
 from tests.plugins.desk import Api, occasion
@@ -142,7 +142,7 @@ def test_what_was_rolled_back_is_not_told(api: Api, lines: Lines) -> None:
         with change_ticket(ticket_id, occasion=occasion("admin", 99)) as change:
             change.set(category="other")
             change.record(TicketUpdated())
-            change.save()
+            save_changes([change])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -14,6 +14,7 @@ from sav.domain.errors import SavError
 from sav.domain.occasion import Occasion
 from sav.domain.ticket_lifecycle import PRIORITIES, WORKED_ON
 from sav.models.tables import Agent, Event, Ticket
+from sav.operations import assign_open_tickets as assignment
 from sav.operations.assign_open_tickets import AssignmentRules, assign_open_tickets
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.converse import reply_to_ticket
@@ -118,14 +119,16 @@ class Desk(RuleBasedStateMachine):
     def change_roster(self, agent_id: int, fields: dict[str, Any]) -> None:
         change_agent(occasion=self.by(ADMIN), user_id=agent_id, fields=fields, default_capacity=2)
 
-    @rule()
-    def drain(self) -> None:
+    @rule(a_transaction=st.sampled_from((1, 2, 50)))
+    def drain(self, a_transaction: int) -> None:
         """Checks each assignment against what the model would have done at that moment."""
         first = self._events() + 1
         before = {ticket.id: ticket for ticket in Ticket.select()}
         loads = self._loads()
         agents = {agent.user_id: agent for agent in Agent.select()}
-        assert assign_open_tickets(rules=RULES, clock=self.tick)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(assignment, "ASSIGNMENTS_A_TRANSACTION", a_transaction)
+            assert assign_open_tickets(rules=RULES, clock=self.tick)
         given = Event.select().where(Event.id >= first, Event.name == "ticket.assigned").order_by(Event.id)
         for event in given:
             expected = self._next(before, agents, loads)

@@ -7,7 +7,7 @@ from sav.models.database import database
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
 from sav.operations.hints import Hint
-from sav.operations.ticket_change import change_ticket
+from sav.operations.ticket_change import change_ticket, save_changes
 from tests.actors.owed import OCCASION, add_message, new_ticket, owed, published_sequences
 from tests.actors.threads import at_the_same_time
 
@@ -58,7 +58,7 @@ def test_a_write_that_is_rolled_back_leaves_neither_facts_nor_effects_nor_hints(
     def write_and_break() -> None:
         with change_ticket(ticket_id, occasion=OCCASION) as change:
             change.record(MessageAdded(message_id=1, author_role="customer"))
-            change.save()
+            save_changes([change])
             raise Broken
 
     with pytest.raises(Broken):

@@ -13,7 +13,6 @@ from sav.domain.assignment import (
     choose_agent,
     exclusion,
     has_room,
-    served_categories,
 )
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
@@ -50,6 +49,7 @@ CATEGORY = st.none() | st.sampled_from(CATEGORIES)
 def test_the_least_loaded_gets_it() -> None:
     choice = choose_agent([agent(1, 2), agent(2, 1), agent(3, 3)], category=None)
     assert choice == Choice(agent_id=2, reason="least_loaded", loads={1: 2, 2: 1, 3: 3}, excluded={})
+    assert list(choice.loads) == [2, 1, 3], "in their turn"
 
 
 def test_of_equals_whoever_has_waited_longest_and_first_who_never_had_any() -> None:
@@ -116,14 +116,6 @@ def test_whoever_is_chosen_can_take_it_and_nobody_would_have_been_better(
 @given(roster=ROSTER, category=CATEGORY)
 def test_the_order_of_the_roster_changes_nothing(roster: list[Candidate], category: str | None) -> None:
     assert choose_agent(roster, category=category) == choose_agent(roster[::-1], category=category)
-
-
-@given(roster=ROSTER)
-def test_the_served_categories_are_those_that_somebody_would_be_chosen_for(roster: list[Candidate]) -> None:
-    served = served_categories(roster)
-    for category in (None, *CATEGORIES):
-        is_served = served is None or category in served
-        assert is_served == (choose_agent(roster, category=category).agent_id is not None)
 
 
 @given(roster=ROSTER, tickets=st.lists(CATEGORY, max_size=30))
