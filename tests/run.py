@@ -47,6 +47,8 @@ TOOLS = Path(sys.executable).parent
 PASSED, FAILED, NO_SERVER = 0, 1, 2
 
 WORKERS = "2"
+WAITING_WORKERS = "3"
+"""Of the tests of the whole system, which wait for processes four fifths of their time."""
 # What is fuzzed is the document against the service, not the database.
 ON_SQLITE = ("tests/integration", "tests/http", "--ignore=tests/http/test_schemathesis.py")
 STEP_ENDS_ITSELF_SECONDS = 3.0
@@ -94,7 +96,7 @@ ALL_STEPS = (
     Step("tests, SQLite", ("pytest", "-n", WORKERS, *ON_SQLITE, "--database=sqlite")),
     Step(
         "tests, whole system",
-        ("pytest", "-n", WORKERS, "--dist", "worksteal", "tests/system"),
+        ("pytest", "-n", WAITING_WORKERS, "--dist", "worksteal", "tests/system"),
         is_beside=True,
     ),
 )

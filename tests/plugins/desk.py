@@ -90,8 +90,9 @@ def open_database(settings: dict[str, str]) -> Any:
 
 def empty_tables(tables: Iterable[type[peewee.Model]] = TABLES) -> None:
     """Also forgets the ticket numbers that this process had taken in advance: they belong to what is gone."""
-    for table in tables:
-        table.delete().execute()
+    with database.atomic():
+        for table in tables:
+            table.delete().execute()
     forget_numbers()
 
 
