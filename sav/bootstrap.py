@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sav.http.rate_limits import PublicLimits
     from sav.mail.rules import MailRules
     from sav.mail.smtp import MailServer, PostOffice
+    from sav.models.replica import Replica
     from sav.storage.object_store import ObjectStore
     from sav.storage.virus_scanner import VirusScanner
 
@@ -54,6 +55,25 @@ def initialise_database(
             username=settings.DB_USERNAME,
             password=settings.DB_PASSWORD.get_secret_value(),
             statement_timeout_seconds=statement_timeout_seconds,
+        )
+    )
+
+
+def read_replica(settings: Settings) -> Replica | None:
+    """Where reads of the web processes may go, if there is such a server; connects to nothing yet."""
+    from sav.models.replica import PATIENCE_SECONDS, STATEMENT_SECONDS, Replica
+
+    if settings.DB_REPLICA_HOST is None:
+        return None
+    return Replica(
+        mysql_database(
+            host=settings.DB_REPLICA_HOST,
+            port=settings.DB_REPLICA_PORT,
+            name=settings.DB_DATABASE,
+            username=settings.DB_USERNAME,
+            password=settings.DB_PASSWORD.get_secret_value(),
+            handshake_timeout_seconds=PATIENCE_SECONDS,
+            statement_timeout_seconds=STATEMENT_SECONDS,
         )
     )
 
@@ -259,6 +279,7 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
     from sav.http.rate_limits import PublicDoor
     from sav.http.roster_door import RosterDoor
 
+    replica = read_replica(settings)
     return create_app(
         Desk(
             service_name=settings.APP_NAME,
@@ -276,7 +297,8 @@ def http_application(settings: Settings) -> falcon.App[Any, Any]:
             arrival="quarantined" if settings.CLAMAV_HOST else "available",
             broker=NoBroker() if settings.SAV_BROKER == "embedded" else BrokerProbe(settings),
             public_door=PublicDoor(_public_limits(settings)),
-            caches=AnswerCaches(_cache_bounds(settings)),
+            caches=AnswerCaches(_cache_bounds(settings), replica),
+            replica=replica,
             queue_depths=None if settings.SAV_BROKER == "embedded" else QueueDepths(settings),
         )
     )

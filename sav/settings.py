@@ -143,6 +143,13 @@ class Settings(BaseSettings):
     DB_PASSWORD: SecretStr = Field(
         SecretStr("sav_password"), validate_default=True, description="The database user's password."
     )
+    DB_REPLICA_HOST: Text | None = Field(
+        None,
+        description="A replica of the database server, with the same database and the same user: lists, "
+        "searches, tickets, conversations and statistics are read there where it has all that the caller may "
+        "see already, and from `DB_HOST` otherwise.",
+    )
+    DB_REPLICA_PORT: Port = Field(3306, description="The replica's port.")
 
     SAV_STORAGE: Literal["s3", "disk"] = Field(
         "s3", description="Where attachments are kept: the S3 store, or files under `SAV_DATA_DIR`."
@@ -346,6 +353,13 @@ class Settings(BaseSettings):
         is_used = info.data.get("APP_ENV") == "production" and info.data.get(switch) == wanted
         if is_used and value is not None and value.get_secret_value() in EXAMPLE_SECRETS:
             raise ValueError("is the one of an example, which all the world knows; choose another one")
+        return value
+
+    @field_validator("DB_REPLICA_HOST")
+    @classmethod
+    def _of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("DB_CONNECTION") == "sqlite":
+            raise ValueError("needs DB_CONNECTION=mysql: SQLite has no replicas")
         return value
 
     @field_validator("RABBITMQ_HOST")

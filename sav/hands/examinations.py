@@ -20,14 +20,21 @@ from packaging.requirements import Requirement
 
 from sav.actors.broker_examination import BrokerExamination, Place
 from sav.actors.broker_trouble import BrokerTrouble
-from sav.bootstrap import mail_server, object_store, virus_scanner
+from sav.bootstrap import mail_server, object_store, read_replica, virus_scanner
 from sav.hands.commands import printable
 from sav.hands.findings import Examination, Finding, failed, ok, warning
 from sav.http.signing_keys import InvalidKeySet, SharedSecret, download, parse_key_set
 from sav.mail.smtp import LoginRefused, ServerTrouble, Session
 from sav.models import examination as database
-from sav.models.database import DATABASE_ERRORS, drop_connection
+from sav.models.database import (
+    DATABASE_ERRORS,
+    DatabaseUnavailable,
+    drop_connection,
+    ensure_connection,
+    reading_at,
+)
 from sav.models.migrate import pending
+from sav.models.replica import Replica
 from sav.queries.overdue_effects import overdue_effects
 from sav.queries.pipeline_health import pipeline_health
 from sav.settings import Settings
@@ -62,6 +69,8 @@ def examinations(settings: Settings) -> Mapping[str, Examination]:
         "authentication": lambda: examine_authentication(settings),
         "mail": lambda: examine_mail(settings),
     }
+    if (replica := read_replica(settings)) is not None:
+        chosen["replica"] = lambda: examine_replica(settings, replica)
     embedded = {"sqlite", "embedded", "disk"}
     if not embedded.isdisjoint({settings.DB_CONNECTION, settings.SAV_BROKER, settings.SAV_STORAGE}):
         chosen["disk"] = lambda: examine_disk(settings)
@@ -116,6 +125,33 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
         yield from _privileges(settings)
     finally:
         drop_connection()
+
+
+def examine_replica(settings: Settings, replica: Replica) -> Iterator[Finding]:
+    """Reachable, of this very database, and one that tells things in their order."""
+    name = f"{settings.DB_REPLICA_HOST}:{settings.DB_REPLICA_PORT}"
+    try:
+        with reading_at(replica.server):
+            ensure_connection()
+            newest, may_mix = database.newest_fact(), database.may_commit_out_of_order()
+            drop_connection()
+        ensure_connection()
+        is_ours = newest is None or database.knows_fact(newest)
+    except (*DATABASE_ERRORS, DatabaseUnavailable) as error:
+        advice = "All is read from the database meanwhile. See to it, or unset DB_REPLICA_HOST."
+        yield warning("replica", f"{name} cannot be read ({type(error).__name__})", advice)
+        return
+    finally:
+        drop_connection()
+    yield ok("replica", f"{name} answers")
+    if not is_ours:
+        says = "it has events that the database does not have: it is no replica of it"
+        yield failed(
+            "replica", says, "Correct DB_REPLICA_HOST and DB_REPLICA_PORT, or make the replica anew."
+        )
+    if may_mix:
+        says = "it may show a later change before an earlier one"
+        yield failed("replica", says, "SET PERSIST replica_preserve_commit_order = ON; or one worker.")
 
 
 def _database_server(name: str) -> Iterator[Finding]:

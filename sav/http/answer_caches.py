@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cachetools import TTLCache
 
+from sav.models.replica import read_at
 from sav.telemetry import metrics
 
 if TYPE_CHECKING:
     from sav.http.routes import Reply
+    from sav.models.replica import Replica
     from sav.models.tables import Attachment
 
 MEGABYTE = 1_048_576
@@ -42,6 +44,8 @@ class _Entry(Generic[T]):
 class AnswerCache(Generic[T]):
     """One kind of answers, bounded by bytes and by age; nothing is kept when either bound is zero.
 
+    What is not kept is read at the `replica`, if there is one, as soon as that is in the same state.
+
     A key must name all that the answer depends on beside the database: the caller's sight first of all.
     `weigh` says how many bytes the content of an answer takes.
     """
@@ -53,8 +57,10 @@ class AnswerCache(Generic[T]):
         *,
         maximum_bytes: int,
         lifetime_seconds: float,
+        replica: Replica | None = None,
     ) -> None:
         self.is_on = maximum_bytes > 0 and lifetime_seconds > 0
+        self._replica = replica
         self._largest = int(maximum_bytes * LARGEST_ENTRY)
         self._weigh = weigh
         self._entries = _Entries(name, maximum_bytes, lifetime_seconds)
@@ -91,13 +97,13 @@ class AnswerCache(Generic[T]):
 
     def answer(self, key: Key, *, state: Callable[[], Hashable], make: Callable[[], T]) -> T:
         """What is kept, if it is still right; else what `make` reads, which is kept unless it raises."""
-        if not self.is_on:
+        if not self.is_on and self._replica is None:
             return make()
         # Before the data, so that whatever is committed in between makes the entry old at once.
         before = state()
-        kept = self.get(key, before)
+        kept = self.get(key, before) if self.is_on else None
         if kept is None:
-            kept = make()
+            kept = read_at(self._replica, make, state=state, before=before)
             self.put(key, before, kept)
         return kept
 
@@ -134,29 +140,43 @@ class CacheBounds:
 class AnswerCaches:
     """The caches of one process, and what each may take of its memory."""
 
-    def __init__(self, bounds: CacheBounds | None = None) -> None:
+    def __init__(self, bounds: CacheBounds | None = None, replica: Replica | None = None) -> None:
         bounds = bounds or CacheBounds()
         size = bounds.megabytes * MEGABYTE
         self.lists: AnswerCache[Reply] = AnswerCache(
-            "lists", _weigh, maximum_bytes=int(0.45 * size), lifetime_seconds=bounds.list_seconds
+            "lists",
+            _weigh,
+            maximum_bytes=int(0.45 * size),
+            lifetime_seconds=bounds.list_seconds,
+            replica=replica,
         )
         self.details: AnswerCache[Reply] = AnswerCache(
-            "details", _weigh, maximum_bytes=int(0.35 * size), lifetime_seconds=bounds.detail_seconds
+            "details",
+            _weigh,
+            maximum_bytes=int(0.35 * size),
+            lifetime_seconds=bounds.detail_seconds,
+            replica=replica,
         )
         self.statistics: AnswerCache[Reply] = AnswerCache(
-            "statistics", _weigh, maximum_bytes=int(0.05 * size), lifetime_seconds=bounds.statistics_seconds
+            "statistics",
+            _weigh,
+            maximum_bytes=int(0.05 * size),
+            lifetime_seconds=bounds.statistics_seconds,
+            replica=replica,
         )
         self.file_lists: AnswerCache[Reply] = AnswerCache(
             "attachment_lists",
             _weigh,
             maximum_bytes=int(0.1 * size),
             lifetime_seconds=bounds.attachment_seconds,
+            replica=replica,
         )
         self.files: AnswerCache[Attachment] = AnswerCache(
             "attachments",
             lambda _: FILE_BYTES,
             maximum_bytes=int(0.05 * size),
             lifetime_seconds=bounds.attachment_seconds,
+            replica=replica,
         )
 
 

@@ -13,6 +13,7 @@ from sav.http.contact_door import ContactDoor
 from sav.http.forms import UploadRoom
 from sav.http.rate_limits import PublicDoor
 from sav.http.roster_door import RosterDoor
+from sav.models.replica import Replica
 from sav.operations.attach_files import ArrivalState
 from sav.operations.open_ticket import DeskRules
 from sav.storage.object_store import ObjectStore
@@ -48,6 +49,8 @@ class Desk:
     broker: Checkable
     public_door: PublicDoor
     caches: AnswerCaches = field(default_factory=AnswerCaches)
+    replica: Replica | None = None
+    """Where what is not kept ready is read, if it can be; None where there is but one database."""
     queue_depths: Callable[[], list[Sample]] | None = None
     """How much waits in the broker's queues; None where there is no broker."""
 

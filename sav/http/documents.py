@@ -271,12 +271,16 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """Whether everything that requests need answers; the broker is not among it."""
+    """Whether everything that requests need answers; the broker and the replica are not among it.
+
+    `replica` is there when there is one.
+    """
 
     status: str
     database: str
     storage: str
     broker: str
+    replica: str | None = None
 
 
 class DatabaseStatus(Answer):

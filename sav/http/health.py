@@ -40,7 +40,7 @@ class Status(Resource):
 
 
 class Ready(Resource):
-    """Whether requests may be sent here: database and storage; the broker is reported, not required."""
+    """Whether requests may be sent here: database and storage. The rest is reported, not required."""
 
     @responder(
         Description(
@@ -61,6 +61,8 @@ class Ready(Resource):
             "storage": _word(storage_answers),
             "broker": _word(_answers(self.desk.broker.check)),
         }
+        if self.desk.replica is not None:
+            document["replica"] = _word(_answers(self.desk.replica.check))
         return Reply(document=document, status=200 if ready else 503)
 
 

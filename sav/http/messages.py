@@ -6,6 +6,7 @@ from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.tables import Message
 from sav.operations.converse import delete_message, edit_message, mark_read, reply_to_ticket
 from sav.queries.conversation import list_messages, one_message, unread_count
+from sav.queries.ticket_detail import visible_revision
 
 
 def _message_reply(message: Message, caller: Caller) -> Reply:
@@ -24,8 +25,18 @@ class Messages(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        page = list_messages(caller=call.caller, ticket_id=call.ids["ticket_id"], page=call.page)
-        return call.page_reply(page, documents.message_document)
+        caller, ticket_id, replica = call.caller, call.ids["ticket_id"], self.desk.replica
+
+        def listed() -> Reply:
+            page = list_messages(caller=caller, ticket_id=ticket_id, page=call.page)
+            return call.page_reply(page, documents.message_document)
+
+        def revision_now() -> str:
+            return visible_revision(caller, ticket_id)
+
+        if replica is None:
+            return listed()
+        return replica.read(listed, state=revision_now, before=revision_now())
 
     @responder(
         Description(

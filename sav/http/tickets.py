@@ -6,6 +6,7 @@ from sav.domain.permissions import sees_internal
 from sav.domain.sight_slots import slots_seen_by
 from sav.http import documents, payloads
 from sav.http.routes import Call, Description, Reply, Resource, responder
+from sav.models.replica import read_at
 from sav.models.sight_counters import counted_changes
 from sav.models.tables import Ticket
 from sav.operations.assign_ticket import assign_ticket
@@ -106,15 +107,22 @@ class OneTicket(Resource):
         )
     )
     def on_get(self, call: Call) -> Reply:
-        return self._as_kept(call) or self._as_read(call)
-
-    def _as_kept(self, call: Call) -> Reply | None:
         cache, key = self.desk.caches.details, _detail_key(call)
-        # Else all of the ticket is read at once, and with it all that would be asked for here.
-        if not cache.has(key):
-            return None
-        revision = visible_revision(call.caller, call.ids["ticket_id"])
-        return Reply(revision=revision) if call.has(revision) else cache.get(key, revision)
+        may_be_kept = cache.has(key)
+        if not may_be_kept and self.desk.replica is None:
+            # All of the ticket is read at once, and with it all that would be asked for here.
+            return self._as_read(call)
+
+        def revision_now() -> str:
+            return visible_revision(call.caller, call.ids["ticket_id"])
+
+        revision = revision_now()
+        if call.has(revision):
+            return Reply(revision=revision)
+        kept = cache.get(key, revision) if may_be_kept else None
+        return kept or read_at(
+            self.desk.replica, lambda: self._as_read(call), state=revision_now, before=revision
+        )
 
     def _as_read(self, call: Call) -> Reply:
         ticket = visible_ticket(call.caller, call.ids["ticket_id"])

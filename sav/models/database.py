@@ -51,7 +51,30 @@ _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 
-database = peewee.DatabaseProxy()
+
+class _Place(threading.local):
+    """Where this thread reads: at a replica, or, as everybody does who says nothing, at the database."""
+
+    replica: peewee.Database | None = None
+
+
+_place = _Place()
+_database_of_all: Any = vars(peewee.DatabaseProxy)["obj"]
+
+
+class _Database(peewee.DatabaseProxy):
+    """What `initialize` was given; inside `reading_at`, and for the one thread that is there, the replica."""
+
+    @property
+    def obj(self) -> Any:
+        return _database_of_all.__get__(self) if _place.replica is None else _place.replica
+
+    @obj.setter
+    def obj(self, value: Any) -> None:
+        _database_of_all.__set__(self, value)
+
+
+database = _Database()
 
 DATABASE_ERRORS = (peewee.DatabaseError, peewee.InterfaceError)
 """What a statement may raise: its own fault, or the connection's (see `is_connection_lost`)."""
@@ -67,6 +90,10 @@ class NestedTransaction(Exception):
 
 class NoTransaction(Exception):
     """What belongs into a transaction's end was asked for outside of any."""
+
+
+class ReplicaIsReadOnly(Exception):
+    """A transaction was begun inside `reading_at`: a mistake in the code."""
 
 
 class _Ending(threading.local):
@@ -108,8 +135,16 @@ class _Use(threading.local):
 class _MySQL(_Traced, peewee.MySQLDatabase):
     _system = "mysql"
 
-    def __init__(self, name: str, *, statement_timeout_seconds: int, **options: Any) -> None:
-        super().__init__(name, read_timeout=HANDSHAKE_TIMEOUT_SECONDS, conv=_CONVERSIONS, **options)
+    def __init__(
+        self,
+        name: str,
+        *,
+        handshake_timeout_seconds: float,
+        statement_timeout_seconds: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, read_timeout=handshake_timeout_seconds, conv=_CONVERSIONS, **options)
+        self._handshake_timeout_seconds = handshake_timeout_seconds
         self._statement_timeout_seconds = statement_timeout_seconds
         self._use = _Use()
         # Peewee holds its lock while a thread connects: before a silent server all threads would queue up,
@@ -147,7 +182,7 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         try:
             answer = statement()
         except (peewee.OperationalError, peewee.InterfaceError) as error:
-            was_silent = time.monotonic() - started >= HANDSHAKE_TIMEOUT_SECONDS
+            was_silent = time.monotonic() - started >= self._handshake_timeout_seconds
             # A server that says nothing would be waited for twice.
             if was_silent or not is_connection_lost(error):
                 raise
@@ -170,16 +205,24 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         return self.is_alive()
 
     def is_alive(self) -> bool:
-        connection = self.connection()  # type: ignore[no-untyped-call]
-        connection._read_timeout = HANDSHAKE_TIMEOUT_SECONDS
-        try:
-            # A silent reconnect would hand out a connection without its session settings.
-            connection.ping(reconnect=False)
-        except Exception:
-            return False
-        connection._read_timeout = self._statement_timeout_seconds
+        with self.in_haste() as connection:
+            try:
+                # A silent reconnect would hand out a connection without its session settings.
+                connection.ping(reconnect=False)
+            except Exception:
+                return False
         self._use.is_unproven = False
         return True
+
+    @contextmanager
+    def in_haste(self) -> Iterator[Any]:
+        """Statements inside may take no longer than a handshake."""
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        connection._read_timeout = self._handshake_timeout_seconds
+        try:
+            yield connection
+        finally:
+            connection._read_timeout = self._statement_timeout_seconds
 
 
 class _SQLite(_Traced, peewee.SqliteDatabase):
@@ -201,7 +244,8 @@ def mysql_database(
     name: str,
     username: str,
     password: str,
-    statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS,
+    handshake_timeout_seconds: float = HANDSHAKE_TIMEOUT_SECONDS,
+    statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
 ) -> peewee.Database:
     """A database on a MySQL 8+ or MariaDB 10.6+ server; connects to nothing yet."""
     return _MySQL(
@@ -212,8 +256,9 @@ def mysql_database(
         password=password,
         charset="utf8mb4",
         collation="utf8mb4_unicode_ci",
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        connect_timeout=min(CONNECT_TIMEOUT_SECONDS, handshake_timeout_seconds),
         write_timeout=statement_timeout_seconds,
+        handshake_timeout_seconds=handshake_timeout_seconds,
         statement_timeout_seconds=statement_timeout_seconds,
     )
 
@@ -264,12 +309,24 @@ def connection() -> Iterator[None]:
 
 
 @contextmanager
+def reading_at(replica: peewee.Database) -> Iterator[None]:
+    """What this thread reads inside, it reads there, over its connection to there; it writes nothing."""
+    _place.replica = replica
+    try:
+        yield
+    finally:
+        _place.replica = None
+
+
+@contextmanager
 def transaction() -> Iterator[None]:
     """One transaction, committed at the end or rolled back by an exception; refuses to nest.
 
     READ COMMITTED on a server; on SQLite it takes the write lock at once (IMMEDIATE), because a
     transaction that reads first and writes later fails there when another one wrote in between.
     """
+    if _place.replica is not None:
+        raise ReplicaIsReadOnly
     if database.in_transaction():
         raise NestedTransaction
     try:

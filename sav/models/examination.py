@@ -109,6 +109,31 @@ def try_changing_tables() -> str | None:
     return None
 
 
+def newest_fact() -> str | None:
+    """The id of the newest event in the log, which no other desk has; None when there is none."""
+    row = database.execute_sql("SELECT event_id FROM ticket_events ORDER BY id DESC LIMIT 1").fetchone()
+    return None if row is None else str(row[0])
+
+
+def knows_fact(event_id: str) -> bool:
+    """Whether this event is in the log."""
+    found = database.execute_sql("SELECT 1 FROM ticket_events WHERE event_id = %s", (event_id,)).fetchone()
+    return found is not None
+
+
+def may_commit_out_of_order() -> bool:
+    """Whether this replica, MySQL's, may show a transaction before one that came earlier."""
+    (version,) = database.execute_sql("SELECT VERSION()").fetchone()
+    if "MariaDB" in version:
+        return False
+    rows = database.execute_sql(
+        "SHOW GLOBAL VARIABLES WHERE variable_name IN ('replica_preserve_commit_order', "
+        "'slave_preserve_commit_order', 'replica_parallel_workers', 'slave_parallel_workers')"
+    ).fetchall()
+    values = {name.partition("_")[2]: value for name, value in rows}
+    return values.get("preserve_commit_order") == "OFF" and int(values.get("parallel_workers", 0)) > 1
+
+
 def _is_recent_enough(version: str) -> bool:
     numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2])
     return numbers >= ((10, 6) if "MariaDB" in version else (8, 0))

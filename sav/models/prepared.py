@@ -37,9 +37,9 @@ def given(name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A query's text for one database, its parameters, and what makes objects of its rows."""
+    """A query's text for one kind of database, its parameters, and what makes objects of its rows."""
 
-    of: peewee.Database
+    of: type[peewee.Database]
     sql: str
     parameters: tuple[Any, ...]
     make: Callable[[Sequence[Any]], Any]
@@ -49,7 +49,7 @@ class _Text:
 
 
 class Prepared(Generic[M]):
-    """A SELECT of one model's columns, told by a function that is called once for each database.
+    """A SELECT of one model's columns, told by a function that is called once for each kind of database.
 
     What else it selects must have an alias, and becomes an attribute of the object.
     """
@@ -61,7 +61,7 @@ class Prepared(Generic[M]):
     def rows(self, **values: Any) -> list[M]:
         """All rows, as objects of the model; `values` are those that the query names as `given`."""
         text = self._text
-        if text is None or text.of is not database.obj:
+        if text is None or text.of is not type(database.obj):
             text = self._text = _text_of(self._query())
         found = database.execute_sql(text.sql, text.filled(values)).fetchall()
         return [text.make(row) for row in found]
@@ -117,7 +117,7 @@ def update_changed(row: Any) -> None:
 
 def _text_of(query: Any) -> _Text:
     sql, parameters = query.sql()
-    return _Text(database.obj, sql, tuple(parameters), _maker(query.model, tuple(query._returning)))
+    return _Text(type(database.obj), sql, tuple(parameters), _maker(query.model, tuple(query._returning)))
 
 
 def _maker(model: type[M], selected: Sequence[Any]) -> Callable[[Sequence[Any]], M]:

@@ -37,7 +37,8 @@ def limited_rows(query: Any) -> list[tuple[Any, ...]]:
         raise
 
 
-@lru_cache(maxsize=1)
+# The database, and its replica where there is one.
+@lru_cache(maxsize=2)
 def _is_mariadb(server: peewee.Database) -> bool:
     ((version,),) = server.execute_sql("SELECT VERSION()").fetchall()
     return "mariadb" in version.lower()

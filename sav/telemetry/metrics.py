@@ -24,6 +24,7 @@ COUNTED = CollectorRegistry()
 """What this process counts."""
 
 Place = Literal["web", "worker", "scheduler"]
+ReplicaRead = Literal["replica", "behind", "away"]
 CacheName = Literal["lists", "details", "statistics", "attachment_lists", "attachments"]
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "(none)"
@@ -136,6 +137,20 @@ CACHE_BYTES = _live_gauge(
     ("cache",),
     ("web",),
 )
+REPLICA_READS = _counter(
+    "sav_replica_reads_total",
+    "Reads that may go to the replica: `replica`, read there; `behind`, read at the database because the "
+    "replica had not heard of all that the caller may see; `away`, read there because the replica does not "
+    "answer, or is left aside.",
+    ("outcome",),
+    ("web",),
+)
+REPLICA_LEFT_ASIDE = _live_gauge(
+    "sav_replica_left_aside",
+    "How many processes of this `sav http` leave the replica aside; 0 where there is none.",
+    (),
+    ("web",),
+)
 EFFECTS_DONE = _counter(
     "sav_effects_done_total", "Side effects that were done, each token counted.", ("effect",), ("worker",)
 )
@@ -221,6 +236,8 @@ def _begin_at_zero() -> None:
         EFFECTS_DONE.labels(effect)
         EFFECTS_FAILED.labels(effect)
         EFFECT_SECONDS.labels(effect)
+    for outcome in get_args(ReplicaRead):
+        REPLICA_READS.labels(outcome)
     for cache in get_args(CacheName):
         cache_reads(cache)
         CACHE_EVICTIONS.labels(cache)

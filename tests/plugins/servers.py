@@ -165,6 +165,13 @@ def server_directory(run_id: str) -> Iterator[Path]:
         yield directory
 
 
+@pytest.fixture(scope="module")
+def shared_server_directory(run_id: str) -> Iterator[Path]:
+    """The same, for servers that the tests of a module share."""
+    with _short_directory(run_id) as directory:
+        yield directory
+
+
 @contextlib.contextmanager
 def _short_directory(run_id: str) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix=belongings.prefix(run_id)))

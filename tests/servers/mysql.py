@@ -41,12 +41,16 @@ class PrivateMySQL(PrivateServer):
             f"--pid-file={self.directory / 'pid'}",
             f"--init-file={self.directory / 'login.sql'}",
             "--skip-name-resolve",
-            "--skip-log-bin",
+            *self.log_options,
             "--character-set-server=utf8mb4",
             "--innodb-buffer-pool-size=64M",
             # Written at each commit, not synced: it survives the death of the process, if not of the machine.
             "--innodb-flush-log-at-trx-commit=2",
         ]
+
+    @property
+    def log_options(self) -> Sequence[str]:
+        return ["--skip-log-bin"]
 
     def prepare(self) -> None:
         (self.directory / "login.sql").write_text(LOGIN)
@@ -59,7 +63,7 @@ class PrivateMySQL(PrivateServer):
     def _initialise_command(self) -> Sequence[str]:
         server = find_program("mariadbd", "mysqld")
         data = f"--datadir={self.directory / 'data'}"
-        if not _is_mariadb(server):
+        if not is_mariadb(server):
             return [server, "--no-defaults", data, "--initialize-insecure"]
         installer = find_program("mariadb-install-db", "mysql_install_db")
         return [
@@ -72,7 +76,7 @@ class PrivateMySQL(PrivateServer):
         ]
 
 
-def _is_mariadb(server: str) -> bool:
+def is_mariadb(server: str) -> bool:
     version = subprocess.run(
         [server, "--no-defaults", "--version"],
         capture_output=True,

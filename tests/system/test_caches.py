@@ -1,63 +1,15 @@
 """Several web processes, each with caches of its own: whoever has been told of a write sees it, wherever."""
 
 import re
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 from tests.system.conftest import Site
-from tests.system.fleet import Admin, Agent, Customer, opened
-
-WRITERS = 4
-ROUNDS = 25
-READS_A_ROUND = 3
+from tests.system.fleet import Admin
+from tests.system.read_after_write import seen_too_late
 
 
 def test_no_reader_sees_less_than_was_acknowledged(site: Site, admin: Admin) -> None:
-    """Each answer comes over a new connection, and so by any process."""
-    agent_id = site.someone_new()
-    with Agent(site.fleet, agent_id) as agent:
-        agent.join()
     before = hits(admin)
-    everyone = threading.Barrier(WRITERS)
-
-    def write_and_read(_place: int) -> list[str]:
-        wrong = []
-        customer_id = site.someone_new()
-        with (
-            Customer(site.fleet, customer_id) as writer,
-            Customer(site.fleet, customer_id, keep_alive=False) as reader,
-            Agent(site.fleet, agent_id, keep_alive=False) as helper,
-            Admin(site.fleet, site.someone_new(), keep_alive=False) as chief,
-        ):
-            ticket_id = opened(writer.open())
-            assert chief.assign(ticket_id, agent_id).status_code == 200
-            everyone.wait()
-            for number in range(ROUNDS):
-                subject = f"Lost parcel {number}"
-                changed = writer.call("PUT", f"/tickets/{ticket_id}", {"subject": subject})
-                version = changed.json()["version"]
-                for look in range(READS_A_ROUND):
-                    for who, path in (
-                        (reader, "/tickets"),
-                        (helper, "/tickets?per_page=100&sort=-updated_at"),
-                        (chief, f"/tickets?user_id={customer_id}"),
-                    ):
-                        rows = {row["id"]: row for row in who.get(path).json()["data"]}
-                        if rows[ticket_id]["subject"] != subject or rows[ticket_id]["version"] != version:
-                            wrong.append(f"{who.role} {path}: {rows[ticket_id]['subject']} after {subject}")
-                    for who in (reader, helper, chief):
-                        seen = who.ticket(ticket_id)
-                        if (seen["subject"], seen["version"]) != (subject, version):
-                            wrong.append(f"{who.role}: {seen['subject']} after {subject}, look {look}")
-                    total = reader.get("/tickets/statistics").json()["total"]
-                    if total != number + 1:
-                        wrong.append(f"{total} tickets instead of {number + 1}")
-                opened(writer.open())
-        return wrong
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        wrong = [line for some in pool.map(write_and_read, range(WRITERS)) for line in some]
-    assert wrong == []
+    assert seen_too_late(site) == []
     after = hits(admin)
     # It was about what is kept, not about reading anew.
     assert all(after[cache] > before.get(cache, 0) for cache in ("lists", "details", "statistics"))

@@ -17,12 +17,15 @@ from sav.actors.event_tap import EventTap
 from sav.cli import main
 from sav.hands import examinations
 from sav.hands.findings import Finding, examine, ok
+from sav.models.database import database, ensure_connection, reading_at
+from sav.models.replica import Replica
 from sav.models.tables import DueEffect, SchedulerTick
 from sav.settings import Settings
 from tests.actors.conftest import eventually, parameters
 from tests.actors.hands.conftest import CommandLine, DeadQueue, failed_event
 from tests.actors.owed import new_ticket
-from tests.plugins.servers import FreshBucket
+from tests.plugins.desk import open_database
+from tests.plugins.servers import FreshBucket, FreshDatabase
 from tests.servers.clamd import PrivateClamd
 
 SECRET = "a secret of the tests, long enough for HS256"
@@ -125,6 +128,25 @@ def test_what_is_broken_is_named_with_what_to_do(
     assert doctor.exit_code == 1
     assert problem in about(findings, subject, "failed")
     assert {finding.subject for finding in findings if finding.state == "failed"} == {subject}
+
+
+def test_a_replica_that_cannot_be_read_is_a_warning(doctor: Doctor, settings: Settings) -> None:
+    # The database itself has all that it has.
+    here = {"DB_REPLICA_HOST": settings.DB_HOST, "DB_REPLICA_PORT": str(settings.DB_PORT)}
+    assert "answers" in about(doctor(**here), "replica", "ok")
+    assert "cannot be read" in about(doctor(**here | {"DB_REPLICA_PORT": "1"}), "replica", "warning")
+    assert doctor.exit_code == 0, doctor.output
+
+
+def test_a_replica_of_another_desk_is_a_failure(settings: Settings, fresh_database: FreshDatabase) -> None:
+    new_ticket()
+    other = Replica(open_database(fresh_database("other")))
+    with reading_at(other.server):
+        database.execute_sql("CREATE TABLE ticket_events (id INT, event_id CHAR(36))")
+        database.execute_sql("INSERT INTO ticket_events VALUES (1, 'of another desk')")
+    findings = list(examinations.examine_replica(settings, other))
+    ensure_connection()
+    assert "no replica of it" in about(findings, "replica", "failed")
 
 
 @pytest.mark.parametrize(
