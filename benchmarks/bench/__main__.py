@@ -65,10 +65,7 @@ def conclude(results: Results, directory: Path, report: Path) -> None:
 @click.option("--reuse", is_flag=True, help="Take seeded databases that are there, and keep all.")
 @click.option("--keep", is_flag=True, help="Keep the databases, for a later --reuse.")
 @click.option("--database", "lent", multiple=True, metavar="SIZE=NAME", help="A seeded database to read.")
-@click.option("--seed-only", is_flag=True, help="Only seed, and keep.")
-@click.option(
-    "--list", "only_list", is_flag=True, help="Only name the blocks that are wanted, and what they take."
-)
+@click.option("--seed-only", is_flag=True, help="Only seed, keep, and name the blocks and what they take.")
 @click.option("--prefix", default="sav_bench", show_default=True, help="Of databases and queues.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=HOME / "results", help="Where the JSON goes."
@@ -86,7 +83,6 @@ def main(
     keep: bool,
     lent: tuple[str, ...],
     seed_only: bool,
-    only_list: bool,
     prefix: str,
     output: Path,
     report: Path,
@@ -126,7 +122,7 @@ def main(
         with stands_on as here:
             plan = Plan(ground=here, sizes=wanted, profile=profile, peers=peers, reuse=reuse)
             blocks = plan.blocks(lambda name: not only or any(text in name for text in only))
-            if seed_only or only_list:
+            if seed_only:
                 click.echo("\n".join(f"{block.seconds:5.1f} s a round  {block.name}" for block in blocks))
                 return
             all_rounds = rounds or profile.rounds
