@@ -102,14 +102,14 @@ def service_settings(ground: Ground, address: Address) -> dict[str, str]:
 
 
 @contextmanager
-def fleet(ground: Ground, address: Address, *names: str) -> Iterator[dict[str, Running]]:
-    """Further processes of the service: `worker`, `scheduler`."""
+def fleet(ground: Ground, address: Address, *names: str, **settings: str) -> Iterator[dict[str, Running]]:
+    """Further processes of the service, `worker` and `scheduler`, but for what `settings` says."""
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
                 running(
                     (str(PROGRAMS / "sav"), name),
-                    environment=service_settings(ground, address),
+                    environment=service_settings(ground, address) | settings,
                     log=ground.log(name),
                 )
             )

@@ -94,9 +94,16 @@ def _latencies(events: Sequence[Heard]) -> dict[str, float]:
     }
 
 
-def effects_block(ground: Ground, address: Address, requests: Requests, profile: Profile) -> Block:
+def effects_block(
+    ground: Ground,
+    address: Address,
+    requests: Requests,
+    profile: Profile,
+    *,
+    name: str = "worker throughput",
+    processes: int = WORKER_PROCESSES,
+) -> Block:
     """How fast the workers do what many written tickets owe."""
-    name = "worker throughput"
     server = service(ground, address, **COLD)
 
     def left() -> int:
@@ -108,9 +115,9 @@ def effects_block(ground: Ground, address: Address, requests: Requests, profile:
         Tidy(ground=ground, address=address)()
         with server.started(ground):
             Load(server.port, requests, connections=FEW_CONNECTIONS, answers=profile.effects).run()
-            with fleet(ground, address, "worker") as others:
+            with fleet(ground, address, "worker", WORKER_PROCESSES=str(processes)) as others:
                 figures = _drained(left, others["worker"])
-        yield {"block": name, "what": "effects", "connections": WORKER_PROCESSES * WORKER_THREADS, **figures}
+        yield {"block": name, "what": "effects", "connections": processes * WORKER_THREADS, **figures}
 
     work = profile.effects * (1 + len(EVENT_EFFECTS)) / PER_SECOND_GUESS
     return Block(name=name, seconds=2 * START_SECONDS + work, run=run, rounds=profile.few_rounds)
