@@ -63,6 +63,7 @@ class _Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), ANSWER_TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sent_at = 0.0
+        self.was_answered = False
         self._received = b""
         self._whole = 0
 
@@ -103,8 +104,8 @@ class _Connection:
 class Load:
     """Sends requests, again and again in their order, until the time or the number is reached; used once.
 
-    The time begins when there were as many answers as there are connections: the first ones wait for what a
-    process does only once. Those of the warm-up after that are not counted either.
+    The time begins when each connection had an answer: the first ones wait for a process that is still being
+    started, and for what it does only once. Those of the warm-up after that are not counted either.
 
     With `rate` they are sent at that many a second as far as connections are free; else each connection
     sends its next one as soon as it has an answer.
@@ -132,6 +133,7 @@ class Load:
         self._selector = selectors.DefaultSelector()
         self._idle: list[_Connection] = []
         self._sent = 0
+        self._answered = 0
         self._measured_from = FOREVER if seconds is not None else 0.0
         self._ends_at = FOREVER
         self._outcome = Outcome()
@@ -185,9 +187,12 @@ class Load:
             self._outcome.errors += 1
         elif now >= self._measured_from:
             self._outcome.latencies.append(now - connection.sent_at)
-        if self._outcome.answers == self._connections and self._seconds is not None:
-            self._measured_from = now + self._warm_up
-            self._ends_at = self._measured_from + self._seconds
+        if not connection.was_answered:
+            connection.was_answered = True
+            self._answered += 1
+            if self._answered == self._connections and self._seconds is not None:
+                self._measured_from = now + self._warm_up
+                self._ends_at = self._measured_from + self._seconds
         if status == 0:
             self._selector.unregister(connection.socket)
             connection.socket.close()

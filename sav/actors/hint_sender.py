@@ -22,6 +22,9 @@ IDLE_SECONDS = 5.0
 """After so long without a hint the connection is closed, before the broker misses its heartbeats."""
 REPORT_INTERVAL_SECONDS = 30.0
 """How often, at most, the log says that hints were dropped."""
+BREATH_SECONDS = 0.025
+"""How long what comes after a wave of messages waits, to go together: the first hint after a pause goes at
+once, and a busy process spends its time on requests, not on a message and a confirm for each of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,10 +80,12 @@ class HintSender:
 
     def _run(self) -> None:
         while True:
-            # All that have come while the last ones were sent go together.
+            # All that have come while the last ones were sent, and in the breath after them, go together.
             bundle = self._queue.take(timeout_seconds=IDLE_SECONDS)
             if bundle is not None:
                 self._send(bundle)
+                if not len(self._queue):
+                    time.sleep(BREATH_SECONDS)
             elif self._queue.closed:
                 break
             else:

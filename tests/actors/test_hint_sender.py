@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 from sav.actors.broker import HintDispatcher, effects_queue, rabbitmq_broker
 from sav.actors.circuit_breaker import CircuitBreaker
 from sav.actors.hint_queue import HintQueue
-from sav.actors.hint_sender import HintSender
+from sav.actors.hint_sender import BREATH_SECONDS, HintSender
 from sav.operations.hints import HINTS_A_BUNDLE, Bundle, Hint
 from sav.settings import Settings
 from tests.actors.conftest import eventually
@@ -62,6 +63,18 @@ def test_hints_are_sent_in_order(recorder: Recorder) -> None:
     assert recorder.sent == [hint(number) for number in range(100)]
     assert sender.dropped == 0
     assert recorder.released.is_set(), "its connection is closed at the end"
+
+
+def test_what_comes_in_one_breath_goes_in_one_message(recorder: Recorder) -> None:
+    sender = HintSender(recorder)
+    started = time.monotonic()
+    for number in range(100):
+        sender(hint(number))
+        time.sleep(0.002)
+    assert sender.stop(timeout_seconds=10)
+    breaths = (time.monotonic() - started) / BREATH_SECONDS
+    assert recorder.tried <= breaths + 1
+    assert recorder.sent == [hint(number) for number in range(100)]
 
 
 def test_a_hanging_broker_holds_up_nobody_and_the_queue_stays_bounded(recorder: Recorder) -> None:
