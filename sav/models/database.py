@@ -12,7 +12,7 @@ import functools
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ import peewee
 from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import conversions
 
+from sav.models.wire import Wire
 from sav.telemetry import tracing
 
 P = ParamSpec("P")
@@ -151,23 +152,53 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         # those with a connection too. It guards nothing here, where each thread has a state of its own.
         self._lock = nullcontext()
 
-    def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]
-        with connection.cursor() as cursor:
-            for statement in _SESSION:
-                cursor.execute(statement)
-        connection._read_timeout = self._statement_timeout_seconds
+    def _connect(self) -> Wire:
+        wire = Wire(database=self.database, autocommit=True, **self.connect_params)
+        self._greet(wire)
+        return wire
+
+    def _greet(self, wire: Wire) -> None:
+        for statement in _SESSION:
+            wire.query(statement)
+        wire._read_timeout = self._statement_timeout_seconds
         self._use.is_unproven = False
-        return connection
+
+    @property
+    def _wire(self) -> Wire:
+        wire: Wire = self.connection()  # type: ignore[no-untyped-call]
+        return wire
 
     def begin(self, isolation_level: str | None = None) -> None:
-        # Nothing has taken effect yet, so that it can begin anew, whatever comes of it.
-        self._proving(lambda: super(_MySQL, self).begin(isolation_level))
+        self._wire.begin_with_next(isolation_level=isolation_level)
+
+    def commit(self) -> None:
+        if self._wire.is_opening:
+            # Nothing was asked in between.
+            self._wire.forget()
+        else:
+            super().commit()
+
+    def rollback(self) -> None:
+        has_begun = not self._wire.is_opening
+        self._wire.forget()
+        if has_begun:
+            super().rollback()
+
+    def execute_later(self, sql: str, params: Any) -> None:
+        """With the next statement of this transaction, at the latest with its COMMIT."""
+        if self._wire.is_opening:
+            # Alone with BEGIN and COMMIT it could not be sent again when its connection turns out to be lost.
+            self.execute_sql(sql, params)
+            return
+        self._log_query(sql, params)  # type: ignore[attr-defined]
+        with tracing.statement_span(self._system, sql) if tracing.is_on() else nullcontext():
+            self._wire.add_to_next(self._wire.cursor().mogrify(sql, params))
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        if not self._use.is_unproven or self.in_transaction():
+        if not self._use.is_unproven or (self.in_transaction() and not self._wire.is_opening):
             return super().execute_sql(sql, params)
-        if sql.startswith("SELECT"):
+        if self.in_transaction() or sql.startswith("SELECT"):
+            # Nothing has taken effect yet, so that it can begin anew, whatever comes of it.
             return self._proving(lambda: super(_MySQL, self).execute_sql(sql, params))
         # A write that commits by itself may have taken effect when its answer is lost: it is sent once.
         if not self.is_alive():
@@ -192,8 +223,11 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         return answer
 
     def _renew(self) -> None:
-        drop_connection()
-        self.connect(reuse_if_open=True)
+        # In its place: what transaction it is in, it is in still.
+        self._wire._read_timeout = HANDSHAKE_TIMEOUT_SECONDS
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self._wire.connect_anew()
+            self._greet(self._wire)
 
     def is_ready(self) -> bool:
         """Whether the connection works, as far as can be known without asking it too often."""
@@ -352,6 +386,17 @@ def before_commit(write: Callable[[Collection[int]], None], items: Iterable[int]
     if _ending.writes is None:
         raise NoTransaction
     _ending.writes.setdefault(write, set()).update(items)
+
+
+def execute_later(sql: str, params: Sequence[Any]) -> None:
+    """A write of the running transaction whose answer nobody waits for: on a server it goes with the next
+    statement, or with the COMMIT, which raises what is wrong with it. Raises `NoTransaction`."""
+    if not database.in_transaction():
+        raise NoTransaction
+    if is_sqlite():
+        database.execute_sql(sql, params)
+    else:
+        database.obj.execute_later(sql, params)
 
 
 @contextmanager

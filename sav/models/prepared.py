@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import peewee
 
-from sav.models.database import database, is_sqlite
+from sav.models.database import database, execute_later, is_sqlite
 from sav.models.fields import JsonField, UtcDateTimeField
 
 M = TypeVar("M", bound=peewee.Model)
@@ -83,6 +83,15 @@ def insert_rows(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) ->
 
     (Of several rows SQLite tells the last one's.)
     """
+    return int(database.execute_sql(*_insert(model, rows)).lastrowid or 0)
+
+
+def insert_rows_later(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same within a transaction, with one of its next statements: for rows whose ids nobody asks for."""
+    execute_later(*_insert(model, rows))
+
+
+def _insert(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
     names = tuple(rows[0])
     if any(len(row) != len(names) for row in rows):
         raise ValueError("rows of one insert must name the same fields")
@@ -96,7 +105,7 @@ def insert_rows(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) ->
             *defaults,
         )
     ]
-    return int(database.execute_sql(one, values).lastrowid or 0)
+    return one, values
 
 
 def insert_new(row: Any) -> None:
@@ -106,12 +115,12 @@ def insert_new(row: Any) -> None:
 
 
 def update_changed(row: Any) -> None:
-    """Writes the fields of an object that were set since it was read."""
+    """Writes the fields of an object that were set since it was read, in the running transaction."""
     model: type[peewee.Model] = type(row)
     names = tuple(sorted(row._dirty))
     text, converters = _update(model, names, is_sqlite())
     values = [convert(row.__data__[name]) for name, convert in zip(names, converters, strict=True)]
-    database.execute_sql(text, [*values, row._pk])
+    execute_later(text, [*values, row._pk])
     row._dirty.clear()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sav.models.database import before_commit, database, is_sqlite
+from sav.models.database import before_commit, database, execute_later, is_sqlite
 
 
 def advance_counters(slots: Iterable[int]) -> None:
@@ -31,7 +31,7 @@ def _advance(slots: Collection[int]) -> None:
     ordered = sorted(slots)
     rows = ", ".join([f"({'?' if is_sqlite() else '%s'}, 1)"] * len(ordered))
     exists = "ON CONFLICT (slot) DO" if is_sqlite() else "ON DUPLICATE KEY"
-    database.execute_sql(
+    execute_later(
         f"INSERT INTO sight_counters (slot, changes) VALUES {rows} "  # noqa: S608 - signs alone
         f"{exists} UPDATE {'SET ' if is_sqlite() else ''}changes = changes + 1",
         ordered,

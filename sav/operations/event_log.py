@@ -19,7 +19,7 @@ from sav.domain.events import PUBLISHED_NAMES, Fact
 from sav.domain.occasion import Occasion
 from sav.domain.subscriptions import owed_effects
 from sav.models.database import database
-from sav.models.prepared import insert_rows
+from sav.models.prepared import insert_rows_later
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
 from sav.operations.desk_effects import desk_token
@@ -76,9 +76,9 @@ def append_entries(entries: Sequence[Entry]) -> None:
         for numbered in entry.numbered
     ]
     effects = [effect for entry in entries for effect in _effect_rows(entry)]
-    insert_rows(Event, [row for _, _, row in facts])
+    insert_rows_later(Event, [row for _, _, row in facts])
     if effects:
-        insert_rows(DueEffect, effects)
+        insert_rows_later(DueEffect, effects)
         due = {hints.Hint(effect["effect"], effect["ticket_id"]) for effect in effects}
         database.after_commit(lambda: hints.give(due))
     happenings = [_happening(entry.ticket, numbered, row) for entry, numbered, row in facts]

@@ -15,7 +15,7 @@ from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Priority, Source
 from sav.domain.ticket_numbers import GUEST_SUFFIX_BYTES, ticket_number
 from sav.models.database import retry_deadlocks, transaction
-from sav.models.prepared import insert_new, insert_rows
+from sav.models.prepared import insert_new, insert_rows_later
 from sav.models.sight_counters import advance_counters
 from sav.models.tables import Ticket, TicketTag
 from sav.operations.event_log import Recorded, append_events, number_events
@@ -143,4 +143,4 @@ def write_new_ticket(
 def add_tags(ticket_id: int, tags: list[str]) -> None:
     """Writes the index rows of a ticket's tags."""
     if tags:
-        insert_rows(TicketTag, [{"ticket_id": ticket_id, "tag": tag} for tag in tags])
+        insert_rows_later(TicketTag, [{"ticket_id": ticket_id, "tag": tag} for tag in tags])

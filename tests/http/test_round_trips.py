@@ -61,35 +61,41 @@ def trips_of(call: Callable[[], Any], *, status: int = 200) -> list[str]:
     return trips
 
 
+def assert_trips(trips: list[str], *wanted: str) -> None:
+    """Each trip by the verbs of what goes together in it; SQLite is asked one after the other."""
+    verbs = [" ".join(statement.split()[0] for statement in trip.split(";")) for trip in trips]
+    assert verbs == (" ".join(wanted).split() if is_sqlite() else list(wanted)), trips
+
+
 NEW = {"subject": "Lost parcel", "description": "It never came."}
 
 
-def test_opening_a_ticket_takes_four_statements_in_one_transaction(warm: Api) -> None:
+def test_a_ticket_is_opened_by_two_trips(warm: Api) -> None:
     trips = trips_of(lambda: warm.customer().post("/tickets", NEW), status=201)
-    assert [trip.split()[0] for trip in trips] == ["BEGIN", *["INSERT"] * 4, "COMMIT"], trips
+    assert_trips(trips, "BEGIN INSERT", "INSERT INSERT INSERT COMMIT")
 
 
 def test_a_repeatable_create_asks_first_and_stores_its_answer_by_one_statement(warm: Api) -> None:
     key = {"Idempotency-Key": "once"}
     first = trips_of(lambda: warm.customer().post("/tickets", NEW, headers=key), status=201)
-    assert [trip.split()[0] for trip in first] == ["SELECT", "BEGIN", *["INSERT"] * 5, "COMMIT"], first
+    assert_trips(first, "SELECT", "BEGIN INSERT", "INSERT INSERT INSERT", "INSERT COMMIT")
     again = trips_of(lambda: warm.customer().post("/tickets", NEW, headers=key), status=201)
-    assert [trip.split()[0] for trip in again] == ["SELECT"], again
+    assert_trips(again, "SELECT")
 
 
 def test_tags_take_one_statement_however_many(warm: Api) -> None:
     tagged = {**NEW, "tags": ["late", "parcel", "again"]}
-    assert len(trips_of(lambda: warm.customer().post("/tickets", tagged), status=201)) == 7
+    trips = trips_of(lambda: warm.customer().post("/tickets", tagged), status=201)
+    assert_trips(trips, "BEGIN INSERT", "INSERT INSERT INSERT INSERT COMMIT")
 
 
-def test_a_reply_takes_six_statements_in_one_transaction(warm: Api) -> None:
+def test_a_reply_takes_three_trips(warm: Api) -> None:
     ticket = warm.customer().opened()
     trips = trips_of(
         lambda: warm.customer().post(f"/tickets/{ticket['id']}/messages", {"content": "Still nothing."}),
         status=201,
     )
-    wanted = ["BEGIN", "SELECT", "INSERT", "UPDATE", "INSERT", "INSERT", "INSERT", "COMMIT"]
-    assert [trip.split()[0] for trip in trips] == wanted, trips
+    assert_trips(trips, "BEGIN SELECT", "INSERT", "UPDATE INSERT INSERT INSERT COMMIT")
 
 
 def test_a_ticket_is_read_by_one_statement_and_one_more_for_messages_and_for_files(warm: Api) -> None:
