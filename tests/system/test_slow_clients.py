@@ -171,3 +171,35 @@ def test_a_stranger_is_not_heard_out(web: Web) -> None:
     )
     connection = web.connect(head + b"x" * 1000)
     assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+
+def test_busy_connections_keep_nobody_waiting(web: Web) -> None:
+    """More connections than threads, each of which asks again as soon as it is answered."""
+    asked = web.head("GET /health")
+    connections = [web.connect() for _ in range(THREADS + 2)]
+    for _ in range(50):
+        for connection in connections:
+            connection.sendall(asked)
+        for connection in connections:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"), [("HEAD /health", 200), ("GET /nowhere", 404), ("GET /health", 200)]
+)
+def test_answers_with_a_body_and_without_are_whole(web: Web, line: str, status: int) -> None:
+    connection = web.connect(web.head(line))
+    for _ in range(3):
+        head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert bool(body) is not line.startswith("HEAD")
+        connection.sendall(web.head(line))
+
+
+def test_requests_that_come_together_are_answered_in_their_order(web: Web) -> None:
+    connection = web.connect(web.head("GET /health") + web.head("GET /nowhere"))
+    received = b""
+    while received.count(b"HTTP/1.1 ") < 2:
+        received += connection.recv(65_536)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 404 " in received
