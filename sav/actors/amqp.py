@@ -18,6 +18,8 @@ BLOCKED_TIMEOUT_SECONDS = 5
 """How long a broker that is out of memory or disk may hold back a publisher, before it counts as down."""
 NOT_FOUND = 404
 """The reply code for a queue or an exchange that does not exist."""
+RESOURCE_LOCKED = 405
+"""That for a queue which is another connection's own."""
 
 
 def connection_options(settings: Settings) -> list[dict[str, object]]:

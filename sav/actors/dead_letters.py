@@ -16,8 +16,8 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from sav.actors.amqp import NOT_FOUND, connect
-from sav.actors.broker_trouble import broker_trouble
+from sav.actors.amqp import NOT_FOUND, RESOURCE_LOCKED, connect
+from sav.actors.broker_trouble import BrokerTrouble, broker_trouble
 from sav.settings import Settings
 
 ID_LENGTH = 12
@@ -34,6 +34,13 @@ _BROKERS_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-co
 
 class NoDeadLetters(Exception):
     """There is no such queue: no worker has ever run here, or RABBITMQ_QUEUE is another one."""
+
+
+class LettersBeingRead(BrokerTrouble):
+    """Somebody else is reading the dead letters: what they hold is seen by nobody else."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else is just reading the dead letters", "Try again when they are done.")
 
 
 class NowhereToGo(Exception):
@@ -92,7 +99,11 @@ class DeadLetters:
         return int(answer.method.message_count)
 
     def read(self, *, limit: int | None = None) -> Iterator[DeadLetter]:
-        """Each letter once, the oldest first: those that are there now, not those that come meanwhile."""
+        """Each letter once, the oldest first: those that are there now, not those that come meanwhile.
+
+        Raises `LettersBeingRead`.
+        """
+        self.be_the_reader()
         waiting = self.count()
         for _ in range(waiting if limit is None else min(limit, waiting)):
             with broker_trouble():
@@ -104,6 +115,19 @@ class DeadLetters:
             if _is_worn(properties):
                 self._worn = letter
             yield letter
+
+    def be_the_reader(self) -> None:
+        """From here on nobody else reads, until the end; raises `LettersBeingRead` when somebody does."""
+        # A queue that is this connection's alone, and goes with it, however it ends.
+        with broker_trouble():
+            channel = self._connection.channel()
+            try:
+                channel.queue_declare(f"{self.queue}.reader", exclusive=True)
+            except pika.exceptions.ChannelClosedByBroker as error:
+                if error.reply_code == RESOURCE_LOCKED:
+                    raise LettersBeingRead from None
+                raise
+            channel.close()
 
     def replay(self, letter: DeadLetter) -> None:
         """Puts a letter back into the queue it came from; raises `NowhereToGo`.

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
@@ -34,7 +34,7 @@ class EventFile:
                 _sync_directory(self._path.parent)
         return [None] * len(events)
 
-    def erase(self, ticket_ids: frozenset[int], subject: Subject) -> int:
+    def erase(self, ticket_ids: frozenset[int], subject: Subject, go_on: Callable[[], None]) -> int:
         """Takes persons out of the lines about these tickets; returns how many. Raises `OSError`."""
         with self._lock:
             if not self._path.exists():
@@ -44,6 +44,7 @@ class EventFile:
             fresh = self._path.with_name(f"{self._path.name}.new")
             with open(self._path, "rb") as old, open(fresh, "wb") as new:
                 for line in old:
+                    go_on()
                     kept = _without_person(line, ticket_ids, subject)
                     erased += kept != line
                     new.write(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -26,23 +26,29 @@ class OutsideTraces:
         self._settings = settings
         self._event_file = event_file
 
-    def __call__(self, subject: Subject, ticket_ids: frozenset[int]) -> Mapping[str, int]:
+    def __call__(
+        self, subject: Subject, ticket_ids: frozenset[int], go_on: Callable[[], None]
+    ) -> Mapping[str, int]:
         """Says how many of each were there; raises `BrokerTrouble`, `OSError`."""
         found: dict[str, int] = {}
         if self._settings.SAV_BROKER == "rabbitmq":
-            found["dead_letters"] = self._discard_letters(subject)
+            found["dead_letters"] = self._discard_letters(subject, go_on)
         if self._event_file is not None:
-            found["event_lines"] = self._event_file.erase(ticket_ids, subject)
+            found["event_lines"] = self._event_file.erase(ticket_ids, subject, go_on)
         return found
 
-    def _discard_letters(self, subject: Subject) -> int:
+    def _discard_letters(self, subject: Subject, go_on: Callable[[], None]) -> int:
         discarded = 0
         self._ensure_queue()
         with DeadLetters(self._settings) as letters:
-            for letter in letters.read():
-                if is_about(letter.body, subject):
-                    letters.discard(letter)
-                    discarded += 1
+            letters.be_the_reader()
+            # Once more until none is left: whoever has just ended gives theirs back.
+            while letters.count():
+                for letter in letters.read():
+                    go_on()
+                    if is_about(letter.body, subject):
+                        letters.discard(letter)
+                        discarded += 1
         return discarded
 
     def _ensure_queue(self) -> None:

@@ -23,6 +23,8 @@ RequestSource = Literal["admin", "script", "event"]
 
 ERASED = "[erased]"
 """What stands where somebody's words were, and a word has to stand."""
+HIDDEN_RECORD = "erased:"
+"""How the id of a record begins whose ticket was erased."""
 CLOSED_BECAUSE = "erased"
 """The reason of the closing of a ticket that was still worked on."""
 
@@ -70,8 +72,8 @@ class Subject:
 
     user_ids: frozenset[int] = frozenset()
     email: str | None = None
-    desk_addresses: frozenset[str] = frozenset()
-    """Where they were written to as a member of the staff."""
+    other_addresses: frozenset[str] = frozenset()
+    """Those that nobody named and that are theirs all the same: verified to be, or of the staff."""
 
     def __post_init__(self) -> None:
         if not self.user_ids and self.email is None:
@@ -89,19 +91,20 @@ class Subject:
         return cls(
             user_ids=frozenset(document["user_ids"]),
             email=document["email"],
-            desk_addresses=frozenset(document["desk_addresses"]),
+            other_addresses=frozenset(document["desk_addresses"]),
         )
 
     def document(self) -> dict[str, Any]:
         return {
             "user_ids": sorted(self.user_ids),
             "email": self.email,
-            "desk_addresses": sorted(self.desk_addresses),
+            # The key is as old as the requests that wait.
+            "desk_addresses": sorted(self.other_addresses),
         }
 
     @property
     def addresses(self) -> frozenset[str]:
-        return self.desk_addresses | ({self.email} if self.email else set())
+        return self.other_addresses | ({self.email} if self.email else set())
 
     def is_address(self, address: str | None) -> bool:
         return address is not None and mailbox(address) in self.addresses
@@ -117,6 +120,12 @@ def subject_hash(*, secret: bytes, user_id: int | None, email: str | None) -> st
     """What is kept of whom a request named: nobody without the secret can tell who it was."""
     named = f"{user_id or ''}\n{mailbox(email) if email else ''}"
     return hmac.new(secret, b"subject\0" + named.encode(), hashlib.sha256).hexdigest()
+
+
+def hidden_record(*, origin: str, external_id: str, secret: bytes) -> str:
+    """What stands for the id of a former system's record whose ticket was erased: it may be an address."""
+    name = f"record\0{origin}\n{external_id}".encode()
+    return HIDDEN_RECORD + hmac.new(secret, name, hashlib.sha256).hexdigest()
 
 
 def person_hashes(subject: Subject, *, secret: bytes) -> frozenset[str]:
@@ -154,13 +163,14 @@ def erased_changes(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 
 
 def concerns(content: Any, subject: Subject) -> bool:
-    """Whether a JSON document of another service names the person, at whatever place of it."""
-    return any(
-        subject.is_address(value)
-        if isinstance(value, str) and name != "user_id"
-        else name == "user_id" and subject.is_account(value)
-        for name, value in _leaves("", content)
-    )
+    """Whether a JSON document of another service is about the person, at whatever place it names them.
+
+    One that names an account is about that account, whatever address stands in it.
+    """
+    leaves = list(_leaves("", content))
+    if accounts := [value for name, value in leaves if name == "user_id" and value is not None]:
+        return any(map(subject.is_account, accounts))
+    return any(subject.is_address(value) for _, value in leaves if isinstance(value, str))
 
 
 def text_concerns(text: str, subject: Subject) -> bool:

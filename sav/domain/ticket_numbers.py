@@ -26,6 +26,11 @@ def _crockford(secret: bytes) -> str:
     return "".join(_CROCKFORD[value >> 5 * place & 31] for place in reversed(range(length)))
 
 
+def is_guests_number(number: str) -> bool:
+    """Whether the ticket was a guest's when it was opened."""
+    return _GUESTS.fullmatch(number) is not None
+
+
 def number_as_written(text: str) -> str | None:
     """The number that somebody meant who typed `text`; None when it can be no ticket's.
 

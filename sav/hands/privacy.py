@@ -28,7 +28,7 @@ from sav.hands.commands import (
     settings_for,
     with_logs,
 )
-from sav.models.person_sight import how_much, subject_named
+from sav.models.person_sight import accounts_written_to, how_much, subject_named
 from sav.models.tables import PrivacyRequest
 from sav.operations.privacy_requests import request_privacy
 from sav.operations.receipts import BadReceipt, public_key, verified
@@ -213,6 +213,9 @@ def _ask(kind: RequestKind, user_id: int | None, email: str | None) -> PrivacyRe
 def _say_how_much(user_id: int | None, email: str | None) -> None:
     subject = subject_named(user_id=user_id, email=email, accounts_by_email=True)
     click.echo(f"{len(subject.user_ids)} accounts")
+    if unproven := sorted(accounts_written_to(email) - subject.user_ids if email else ()):
+        ids = ", ".join(map(str, unproven))
+        click.echo(f"Not meant, for nobody has verified the address to be theirs: accounts {ids}.")
     for name, number in how_much(subject).items():
         click.echo(f"{number} {name}")
 
@@ -245,6 +248,7 @@ def _fetch(settings: Settings, request_id: int, out: Path) -> None:
         raise click.ClickException(f"There is no archive of an export {request_id}.") from None
     except StorageUnavailable as error:
         raise click.ClickException(f"The store: {error}.") from None
+    log.info("archive given out", action="download_export", export_id=request_id, operator=operator())
     click.echo(f"{archive.object_size} bytes are in {out}.")
 
 

@@ -6,6 +6,8 @@ Both take their time: the answer is that it is asked for, and where to look how 
 from collections.abc import Callable
 from datetime import timedelta
 
+import structlog
+
 from sav.domain.caller import Caller
 from sav.domain.privacy import RequestKind
 from sav.http import documents, payloads
@@ -17,6 +19,8 @@ from sav.queries.privacy_requests import erasure_progress, export_archive, list_
 
 ARCHIVE_LINK_LIFETIME = timedelta(minutes=5)
 """How long a link to an archive is good for: all of a person is behind it."""
+
+log = structlog.get_logger(__name__)
 
 Render = Callable[[PrivacyRequest, Caller], documents.Document]
 
@@ -101,6 +105,13 @@ class ExportDownload(Resource):
             mime_type=EXPORT_TYPE,
             now=call.now,
             lifetime=ARCHIVE_LINK_LIFETIME,
+        )
+        # Whoever has the link has the archive: who got it stays in the log.
+        log.info(
+            "archive given out",
+            action="download_export",
+            export_id=export.id,
+            user_id=call.caller.user_id,
         )
         document = {"url": url, "expires_at": documents.rfc3339(call.now + ARCHIVE_LINK_LIFETIME)}
         if call.query.redirect:

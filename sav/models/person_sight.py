@@ -9,6 +9,7 @@ import peewee
 
 from sav.domain.email_addresses import mailbox
 from sav.domain.privacy import Subject
+from sav.domain.ticket_numbers import is_guests_number
 from sav.models.database import is_sqlite
 from sav.models.tables import Agent, Attachment, Contact, Event, MailDelivery, Message, Ticket
 
@@ -19,25 +20,44 @@ TICKETS_A_READ = 500
 def subject_named(*, user_id: int | None, email: str | None, accounts_by_email: bool) -> Subject:
     """Whom the id or the address stands for.
 
-    With `accounts_by_email` the accounts that are written to at this address belong to the person, too. The
-    other way round an address is theirs only when it is named: nobody has to verify the one in an account.
+    With `accounts_by_email` the accounts whose address this was verified to be are the person's, too. Not
+    those that are only written to at it: anybody may have typed it into theirs.
     """
     named = Subject.of(user_id=user_id, email=email)
     known = accounts_of(email) if email and accounts_by_email else set()
     user_ids = named.user_ids | known
-    staff = Agent.select(Agent.email).where(Agent.user_id.in_(sorted(user_ids)), Agent.email.is_null(False))
-    addresses = frozenset(mailbox(agent.email or "") for agent in staff) if user_ids else frozenset()
-    return Subject(user_ids=user_ids, email=named.email, desk_addresses=addresses)
+    return Subject(user_ids=user_ids, email=named.email, other_addresses=_addresses_of(sorted(user_ids)))
 
 
 def accounts_of(email: str) -> set[int]:
-    """The accounts that are written to at this address."""
+    """The accounts whose address this was verified to be."""
+    found = Contact.select(Contact.user_id).where(Contact.verified_email == mailbox(email))
+    return {contact.user_id for contact in found}
+
+
+def accounts_written_to(email: str) -> set[int]:
+    """The accounts that are written to at this address, whoever has said so."""
     column: Any = Contact.email
     if is_sqlite():
         column = column.collate("NOCASE")
     found = Contact.select(Contact.user_id, Contact.email).where(column == email.strip())
     # The database finds too many: to its collation josé@… is jose@….
     return {contact.user_id for contact in found if mailbox(contact.email) == mailbox(email)}
+
+
+def _addresses_of(user_ids: list[int]) -> frozenset[str]:
+    """The addresses that are certainly theirs: verified, of guests' tickets that were linked, of staff."""
+    if not user_ids:
+        return frozenset()
+    proven = Contact.select(Contact.verified_email).where(Contact.user_id.in_(user_ids))
+    staff = Agent.select(Agent.email).where(Agent.user_id.in_(user_ids))
+    linked = Ticket.select(Ticket.contact_email, Ticket.ticket_number).where(
+        Ticket.user_id.in_(user_ids), Ticket.contact_email.is_null(False)
+    )
+    known = [contact.verified_email for contact in proven] + [agent.email for agent in staff]
+    # Only an address that was verified links a guest's ticket; in others it may be anybody's.
+    known += [ticket.contact_email for ticket in linked if is_guests_number(ticket.ticket_number)]
+    return frozenset(mailbox(address) for address in known if address)
 
 
 def person_tickets(subject: Subject, *, after: int = 0) -> list[int]:
@@ -49,6 +69,20 @@ def person_tickets(subject: Subject, *, after: int = 0) -> list[int]:
     if subject.email is not None:
         found |= _tickets_of_address(subject.email, after)
     return sorted(found)[:TICKETS_A_READ]
+
+
+def person_tickets_among(subject: Subject, ticket_ids: set[int]) -> set[int]:
+    """Those of some tickets that are the person's."""
+    rows = Ticket.select(Ticket.id, Ticket.user_id, Ticket.contact_email).where(
+        Ticket.id.in_(sorted(ticket_ids))
+    )
+    return {row.id for row in rows if _is_theirs(row, subject)}
+
+
+def _is_theirs(ticket: Ticket, subject: Subject) -> bool:
+    if ticket.user_id is not None:
+        return subject.is_account(ticket.user_id)
+    return subject.email is not None and mailbox(ticket.contact_email or "") == subject.email
 
 
 def all_person_tickets(subject: Subject) -> Iterator[list[int]]:

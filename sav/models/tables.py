@@ -317,10 +317,14 @@ class ImportedTicket(Row):
 
 
 class Contact(Row):
-    """Where a registered customer is written to, as their token or another service has said."""
+    """Where a registered customer is written to, as their token or another service has said.
+
+    `verified_email` is the mailbox that was last verified to be theirs, wherever they are written to.
+    """
 
     user_id = peewee.BigIntegerField(primary_key=True)
     email = peewee.CharField()
+    verified_email = peewee.CharField(null=True)
     name = peewee.CharField(null=True)
     locale: Any = peewee.CharField(null=True)
     updated_at = UtcDateTimeField()

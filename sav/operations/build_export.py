@@ -26,7 +26,7 @@ from sav.domain.file_names import key_name
 from sav.domain.privacy import Subject
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment, ExportPerson, PrivacyRequest
-from sav.operations.effect_claims import Claim, finish_effect, keep_lease
+from sav.operations.effect_claims import Claim, finish_effect, hold_claim, keep_lease
 from sav.operations.export_rows import EXPORTED, person_files
 from sav.operations.privacy_requests import is_unfinished, locked_request
 from sav.storage.object_store import ObjectStore
@@ -42,8 +42,8 @@ LONGEST_EXPORT_SECONDS = 12 * 60.0
 LEASE_KEPT_EVERY_SECONDS = 5.0
 NOTES = (
     "Left out: internal notes of the staff and files on them, the desk's change log beyond what other "
-    "services were told, who has read which message, mails about other people's tickets, dead letters, and "
-    "the hashed counters of rate limits. docs/privacy.md lists every place.",
+    "services were told, what others have read, what mails about other people's tickets were about, dead "
+    "letters, and the hashed counters of rate limits. docs/privacy.md lists every place.",
 )
 log = structlog.get_logger(__name__)
 
@@ -87,12 +87,17 @@ class _Lease:
 def build_export(claim: Claim, *, exporter: Exporter) -> None:
     """Makes the archive that a request asks for; raises `StorageUnavailable`."""
     request = _begin(claim, exporter.clock())
-    if request is None:
+    if request.state != "finished" and request.object_key is not None:
+        # What somebody who died has brought, or was just bringing.
+        exporter.store.delete(request.object_key)
+    if not is_unfinished(request):
+        _let_go(claim, request.id)
         return
     try:
         _make(claim, request, exporter)
     except ExportGivenUp as why:
-        _end(claim, request.id, {"state": "failed", "failure": str(why)}, exporter.clock())
+        failed = {"state": "failed", "failure": str(why), "object_key": None}
+        _end(claim, request.id, failed, exporter.clock())
 
 
 def _make(claim: Claim, request: PrivacyRequest, exporter: Exporter) -> None:
@@ -104,6 +109,8 @@ def _make(claim: Claim, request: PrivacyRequest, exporter: Exporter) -> None:
         file.seek(0)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
+        if not _announce(claim, request.id, key):
+            raise LeaseLost
         exporter.store.put(key, _Kept(file, lease), length=size, mime_type=EXPORT_TYPE)  # type: ignore[arg-type]
     now = exporter.clock()
     made = {
@@ -119,6 +126,7 @@ def _make(claim: Claim, request: PrivacyRequest, exporter: Exporter) -> None:
     else:
         # Its person was erased meanwhile, or somebody else has made it.
         exporter.store.delete(key)
+        _let_go(claim, request.id)
 
 
 class _Kept:
@@ -134,17 +142,39 @@ class _Kept:
 
 
 @retry_deadlocks
-def _begin(claim: Claim, now: datetime) -> PrivacyRequest | None:
+def _begin(claim: Claim, now: datetime) -> PrivacyRequest:
     with transaction():
         request: PrivacyRequest = locked_request(claim.sequence)
         if not is_unfinished(request):
-            finish_effect(claim)
-            return None
+            return request
         request.state = "running"
         request.started_at = request.started_at or now
         request.step, request.updated_at = "build", now
         request.save(only=request.dirty_fields)
     return request
+
+
+@retry_deadlocks
+def _announce(claim: Claim, request_id: int, key: str) -> bool:
+    """Notes where the archive will be, before it is: whoever erases its person knows of it from then on."""
+    with transaction():
+        request: PrivacyRequest = locked_request(request_id)
+        if not hold_claim(claim) or not is_unfinished(request):
+            return False
+        PrivacyRequest.update(object_key=key).where(PrivacyRequest.id == request_id).execute()
+    return True
+
+
+@retry_deadlocks
+def _let_go(claim: Claim, request_id: int) -> None:
+    """Forgets an archive that is not wanted any more, and that is gone; not while it is somebody else's."""
+    with transaction():
+        request: PrivacyRequest = locked_request(request_id)
+        if is_unfinished(request) or not finish_effect(claim):
+            return
+        if request.state == "expired":
+            PrivacyRequest.update(object_key=None).where(PrivacyRequest.id == request_id).execute()
+            ExportPerson.delete().where(ExportPerson.export_id == request_id).execute()
 
 
 @retry_deadlocks

@@ -5,6 +5,7 @@ from datetime import datetime
 import peewee
 
 from sav.domain.addresses import is_address
+from sav.domain.email_addresses import mailbox
 from sav.models.database import is_duplicate, retry_deadlocks, transaction
 from sav.models.tables import Contact
 
@@ -31,6 +32,18 @@ def learn_contact(
     elif not only_if_unknown and (known.email, known.name) != (email, name or known.name):
         fresh = {"email": email, "name": name or known.name, "updated_at": now}
         Contact.update(**fresh).where(Contact.user_id == user_id).execute()
+
+
+def prove_contact(*, user_id: int, email: str) -> None:
+    """Notes, in the caller's transaction, that a known contact's address was verified to be theirs.
+
+    It is theirs alone from now on: whoever had proven it before has it no more.
+    """
+    proven = mailbox(email)
+    Contact.update(verified_email=None).where(
+        Contact.verified_email == proven, Contact.user_id != user_id
+    ).execute()
+    Contact.update(verified_email=proven).where(Contact.user_id == user_id).execute()
 
 
 def _insert(user_id: int, email: str, name: str | None, now: datetime) -> None:

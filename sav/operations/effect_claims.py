@@ -96,6 +96,15 @@ def keep_lease(claim: Claim, *, now: datetime) -> bool:
         return DueEffect.select().where(mine).exists()
 
 
+def hold_claim(claim: Claim) -> bool:
+    """Locks the token in the caller's transaction; False when it is gone, or somebody else's by now.
+
+    Whoever wants to take the effect away waits until the transaction has ended.
+    """
+    mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
+    return for_update(DueEffect.select(DueEffect.id).where(mine)).first() is not None
+
+
 def finish_effect(claim: Claim) -> bool:
     """Deletes the token in the caller's transaction; False when it is somebody else's by now."""
     mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)

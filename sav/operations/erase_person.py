@@ -47,6 +47,8 @@ from sav.storage.object_store import ObjectStore
 ROUND = timedelta(seconds=20)
 """For how long one call is at work, before its worker has time for others."""
 PAUSE = timedelta(seconds=1)
+SIGN_EVERY = timedelta(seconds=5)
+"""How often it is said that somebody is at work, well within a lease."""
 STORE_PAUSE = timedelta(seconds=2)
 """How often it is asked whether all objects are gone."""
 TICKETS_A_LOOK = 500
@@ -54,13 +56,16 @@ TICKETS_A_TRANSACTION = 10
 """So few that nobody waits long for one of them, and so many that commits are not most of the work."""
 RECEIPT_VERSION = 1
 
-Traces = Callable[[Subject, "frozenset[int]"], Mapping[str, int]]
-"""Takes a person, and erased tickets, out of what lies outside database and store; says what was there."""
+Traces = Callable[[Subject, "frozenset[int]", Callable[[], None]], Mapping[str, int]]
+"""Takes a person, and erased tickets, out of what lies outside database and store; says what was there.
+
+The last argument is to be called every now and then: it says that somebody is at work.
+"""
 Outcome = Literal["more", "waiting", "finished"]
 log = structlog.get_logger(__name__)
 
 
-def no_traces(subject: Subject, ticket_ids: frozenset[int]) -> Mapping[str, int]:
+def no_traces(subject: Subject, ticket_ids: frozenset[int], go_on: Callable[[], None]) -> Mapping[str, int]:
     """Where there is nothing outside."""
     return {}
 
@@ -174,27 +179,57 @@ def _erase_kept_answers(request: PrivacyRequest, eraser: Eraser, claim: Claim) -
 
 def _end_exports(request: PrivacyRequest, eraser: Eraser, claim: Claim) -> None:
     """Removes the archives with their data; one that is just being made finds that it is not wanted."""
-    hashes = person_hashes(Subject.from_document(request.subject), secret=privacy_secret())
-    rows = ExportPerson.select().where(ExportPerson.person_hash.in_(sorted(hashes)))
-    for export_id in sorted({row.export_id for row in rows}):
-        export: PrivacyRequest = PrivacyRequest.get_by_id(export_id)
-        if export.object_key is not None:
+    for export in _exports_of(request, secret=privacy_secret()):
+        if export.state == "finished" and export.object_key is not None:
             eraser.store.delete(export.object_key)
-        _in_part(request.id, lambda row, ended=export_id: _end_export(row, ended, eraser.clock()))  # type: ignore[misc]
+        _in_part(request.id, lambda row, seen=export: _end_export(row, seen, eraser.clock()))  # type: ignore[misc]
 
 
-def _end_export(request: PrivacyRequest, export_id: int, now: datetime) -> None:
-    PrivacyRequest.update(
-        state="expired", object_key=None, subject=None, active_key=None, updated_at=now
-    ).where(PrivacyRequest.id == export_id).execute()
-    ExportPerson.delete().where(ExportPerson.export_id == export_id).execute()
+def _exports_of(request: PrivacyRequest, *, secret: bytes) -> list[PrivacyRequest]:
+    """The exports about the person of whom there is, or may yet be, an archive."""
+    hashes = person_hashes(Subject.from_document(request.subject), secret=secret)
+    about = ExportPerson.select(ExportPerson.export_id).where(ExportPerson.person_hash.in_(sorted(hashes)))
+    return list(PrivacyRequest.select().where(PrivacyRequest.id.in_(about)).order_by(PrivacyRequest.id))
+
+
+def _end_export(request: PrivacyRequest, seen: PrivacyRequest, now: datetime) -> None:
+    export = locked_request(seen.id)
+    if (export.state, export.object_key) != (seen.state, seen.object_key) or export.state == "expired":
+        # It goes on while we look: whoever concludes comes back to it.
+        return
+    ended: dict[str, Any] = {"state": "expired", "subject": None, "active_key": None, "updated_at": now}
+    if is_unfinished(export) and export.object_key is not None:
+        # Its object may come at any moment. Whoever makes it, or goes on for them, takes it away.
+        PrivacyRequest.update(ended).where(PrivacyRequest.id == export.id).execute()
+    else:
+        PrivacyRequest.update({**ended, "object_key": None}).where(PrivacyRequest.id == export.id).execute()
+        ExportPerson.delete().where(ExportPerson.export_id == export.id).execute()
     add(request, Counter(exports=1))
 
 
 def _erase_outside(request: PrivacyRequest, eraser: Eraser, claim: Claim) -> None:
     rows = ErasureTicket.select(ErasureTicket.ticket_id).where(ErasureTicket.erasure_id == request.id)
-    found = eraser.traces(Subject.from_document(request.subject), frozenset(row.ticket_id for row in rows))
+    found = eraser.traces(
+        Subject.from_document(request.subject),
+        frozenset(row.ticket_id for row in rows),
+        _Sign(claim, eraser.clock),
+    )
     _in_part(request.id, lambda row: add(row, Counter(found)))
+
+
+class _Sign:
+    """Prolongs the lease whenever a while has gone by."""
+
+    def __init__(self, claim: Claim, clock: Callable[[], datetime]) -> None:
+        self._claim = claim
+        self._clock = clock
+        self._next = clock() + SIGN_EVERY
+
+    def __call__(self) -> None:
+        if self._clock() >= self._next:
+            # Should it be somebody else's by now: two who erase the same do no harm.
+            keep_lease(self._claim, now=self._clock())
+            self._next = self._clock() + SIGN_EVERY
 
 
 @retry_deadlocks
@@ -207,12 +242,18 @@ def _in_part(request_id: int, change: Callable[[PrivacyRequest], Any]) -> None:
 
 @retry_deadlocks
 def _conclude(claim: Claim, request: PrivacyRequest, eraser: Eraser) -> Outcome:
-    """Ends it, once the store has confirmed that all objects are gone and nothing has come meanwhile."""
+    """Ends it, once all objects are certainly gone and nothing has come meanwhile."""
     now, secret = eraser.clock(), privacy_secret()
     with transaction():
         request = locked_request(request.id)
         if person_tickets(Subject.from_document(request.subject)):
             request.step, request.place = FIRST_STEP, 0
+            request.save(only=request.dirty_fields)
+            return "more"
+        if exports := _exports_of(request, secret=secret):
+            if all(export.state == "expired" for export in exports):
+                return "waiting"
+            request.step = "exports"
             request.save(only=request.dirty_fields)
             return "more"
         files = _files_left(request.id)

@@ -16,7 +16,15 @@ from sav.domain.caller import SYSTEM
 from sav.domain.effects import NOTIFY, SEND_MAIL
 from sav.domain.events import TicketErased
 from sav.domain.occasion import Occasion
-from sav.domain.privacy import CLOSED_BECAUSE, ERASED, Subject, erased_changes, erased_data
+from sav.domain.privacy import (
+    CLOSED_BECAUSE,
+    ERASED,
+    HIDDEN_RECORD,
+    Subject,
+    erased_changes,
+    erased_data,
+    hidden_record,
+)
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import SETTLED
 from sav.models.database import for_update
@@ -26,6 +34,7 @@ from sav.models.tables import (
     DueEffect,
     ErasureTicket,
     Event,
+    ImportedTicket,
     MailDelivery,
     Message,
     MessageReceipt,
@@ -35,6 +44,7 @@ from sav.models.tables import (
 )
 from sav.operations.effect_claims import DESK
 from sav.operations.remove_objects import owe_removal
+from sav.operations.service_secrets import privacy_secret
 from sav.operations.settle_ticket import close
 from sav.operations.ticket_change import TicketChange, save_changes, ticket_facts
 
@@ -116,10 +126,22 @@ def _erase_head(ticket_id: int, subject: Subject, now: datetime) -> Counts:
     MessageReceipt.delete().where(
         MessageReceipt.ticket_id == ticket_id, MessageReceipt.reader_id.in_(sorted(subject.user_ids))
     ).execute()
+    _hide_record(ticket_id)
     # Nobody is written to about it any more, about its closing neither.
     DueEffect.delete().where(DueEffect.ticket_id == ticket_id, DueEffect.effect == NOTIFY).execute()
     counts["attachments"] += erase_files(ticket_id, now=now)
     return counts
+
+
+def _hide_record(ticket_id: int) -> None:
+    """Puts a hash in place of a former system's id, by which no import brings the ticket back."""
+    record: ImportedTicket | None = ImportedTicket.get_or_none(ImportedTicket.ticket_id == ticket_id)
+    if record is None or record.external_id.startswith(HIDDEN_RECORD):
+        return
+    # It was made when the erasure was asked for.
+    secret = privacy_secret()
+    hidden = hidden_record(origin=record.origin, external_id=record.external_id, secret=secret)
+    ImportedTicket.update(external_id=hidden).where(ImportedTicket.ticket_id == ticket_id).execute()
 
 
 def erase_files(ticket_id: int, *, now: datetime) -> int:

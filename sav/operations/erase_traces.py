@@ -12,6 +12,7 @@ import orjson
 import peewee
 
 from sav.domain.addresses import same_spelling
+from sav.domain.caller import STAFF
 from sav.domain.effects import HANDLE_RECEIVED_EVENT
 from sav.domain.privacy import ERASED, Subject, concerns, letter_concerns, text_concerns
 from sav.domain.sight_slots import ROSTER
@@ -44,7 +45,8 @@ IDENTITY_LENGTH = 32
 
 
 def erase_account(request: PrivacyRequest, subject: Subject, now: datetime) -> bool:
-    """Contacts, who wants no mails, and the roster's name and address; in the caller's transaction."""
+    """Contacts, who wants no mails, the roster's name and address, and which requests like this one they have
+    made as an admin; in the caller's transaction."""
     ids = sorted(subject.user_ids)
     known = [contact.email for contact in Contact.select(Contact.email).where(Contact.user_id.in_(ids))]
     counts: Counts = Counter(
@@ -56,8 +58,16 @@ def erase_account(request: PrivacyRequest, subject: Subject, now: datetime) -> b
     )
     if counts["agents"]:
         advance_counters([ROSTER])
+    _forget_who_asked(ids)
     add(request, counts)
     return True
+
+
+def _forget_who_asked(user_ids: list[int]) -> None:
+    asked = PrivacyRequest.select(PrivacyRequest.id).where(PrivacyRequest.requested_by.in_(user_ids))
+    # By their ids: a search would lock the rows of all requests, which others are at work on.
+    if found := [request.id for request in asked]:
+        PrivacyRequest.update(requested_by=None).where(PrivacyRequest.id.in_(found)).execute()
 
 
 def _forget_preferences(addresses: set[str]) -> int:
@@ -71,7 +81,10 @@ def _forget_preferences(addresses: set[str]) -> int:
 
 def erase_authorship(request: PrivacyRequest, subject: Subject, now: datetime) -> bool:
     """Their name and address beside what they wrote in other people's tickets, as staff."""
-    theirs: Any = peewee.fn.LOWER(Message.author_email).in_(sorted(subject.addresses))
+    # What a customer wrote is their account's, whatever address they have typed.
+    theirs: Any = Message.author_role.in_(sorted(STAFF)) & (
+        peewee.fn.LOWER(Message.author_email).in_(sorted(subject.addresses))
+    )
     if subject.user_ids:
         theirs |= Message.user_id.in_(sorted(subject.user_ids))
     piece, is_last = _piece(Message, request)
@@ -121,6 +134,9 @@ def erase_received(request: PrivacyRequest, subject: Subject, now: datetime) -> 
             DueEffect.sequence.in_(ids),
         ).execute()
     add(request, Counter(received_events=len(ids)))
+    if is_last:
+        # Whoever was just handling one of them may have learned the address again. From here on they cannot.
+        erase_account(request, subject, now)
     return is_last
 
 

@@ -13,7 +13,7 @@ from sav.domain.addresses import same_spelling
 from sav.domain.events import PUBLISHED_NAMES
 from sav.domain.privacy import Subject, concerns
 from sav.domain.signed_tokens import address_hash
-from sav.models.person_sight import all_person_tickets
+from sav.models.person_sight import all_person_tickets, person_tickets_among
 from sav.models.tables import (
     Agent,
     Attachment,
@@ -22,6 +22,7 @@ from sav.models.tables import (
     MailDelivery,
     MailPreference,
     Message,
+    MessageReceipt,
     ReceivedEvent,
     ServiceSecret,
     Ticket,
@@ -46,6 +47,10 @@ FILE_FIELDS = (
 MAIL_FIELDS = (
     "ticket_id", "kind", "recipient", "recipient_name", "locale", "state", "due_at", "sent_at",
 )  # fmt: skip
+
+OTHERS_MAIL_FIELDS = ("kind", "recipient", "locale", "state", "due_at", "sent_at")
+"""Of a mail about somebody else's ticket: that it went out, and not about what."""
+RECEIPT_FIELDS = ("ticket_id", "message_id", "read_at")
 
 Rows = Iterator[Mapping[str, Any]]
 
@@ -102,11 +107,36 @@ def history(subject: Subject) -> Rows:
 
 
 def mails(subject: Subject) -> Rows:
-    """The mails to the requesters of their tickets."""
+    """The mails to the requesters of their tickets, and those that went to their address about others."""
     for ids in all_person_tickets(subject):
         to_requester = MailDelivery.kind.in_(["received", "reply", "resolved", "closed"])
         for row in _by_id(MailDelivery, MailDelivery.ticket_id.in_(ids) & to_requester):
             yield _document(row, MAIL_FIELDS)
+    yield from _mails_about_others(subject)
+
+
+def _mails_about_others(subject: Subject) -> Rows:
+    if not subject.addresses:
+        return
+    to_them = peewee.fn.LOWER(MailDelivery.recipient).in_(sorted(subject.addresses))
+    for batch in _batches(MailDelivery, to_them):
+        mine = person_tickets_among(subject, {row.ticket_id for row in batch})
+        for row in batch:
+            # The database finds too many: to its collation josé@… is jose@….
+            if row.ticket_id not in mine and subject.is_address(row.recipient):
+                yield _document(row, OTHERS_MAIL_FIELDS)
+
+
+def receipts(subject: Subject) -> Rows:
+    """Which messages of their tickets they have read, and when."""
+    if not subject.user_ids:
+        return
+    for ids in all_person_tickets(subject):
+        read = MessageReceipt.select().where(
+            MessageReceipt.ticket_id.in_(ids), MessageReceipt.reader_id.in_(sorted(subject.user_ids))
+        )
+        for row in read.order_by(MessageReceipt.message_id, MessageReceipt.reader_id).iterator():
+            yield _document(row, RECEIPT_FIELDS)
 
 
 def account(subject: Subject) -> Rows:
@@ -142,17 +172,23 @@ EXPORTED: Mapping[str, Callable[[Subject], Rows]] = {
     "attachments": attachments,
     "history": history,
     "mails": mails,
+    "receipts": receipts,
     "received_events": received_events,
 }
 """The documents of an archive, and where their rows come from."""
 
 
 def _by_id(table: Any, condition: Any) -> Iterator[Any]:
+    for batch in _batches(table, condition):
+        yield from batch
+
+
+def _batches(table: Any, condition: Any) -> Iterator[list[Any]]:
     after = 0
     while True:
         query: peewee.ModelSelect[Any] = table.select().where(condition, table.id > after)
         batch = list(query.order_by(table.id).limit(ROWS_A_READ))
-        yield from batch
+        yield batch
         if len(batch) < ROWS_A_READ:
             return
         after = batch[-1].id

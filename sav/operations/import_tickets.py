@@ -23,7 +23,7 @@ from sav.domain.events import AttachmentAdded, AttachmentQuarantined, AuthorRole
 from sav.domain.file_names import object_key, shown_name
 from sav.domain.locales import Locale
 from sav.domain.occasion import Occasion
-from sav.domain.privacy import ERASED
+from sav.domain.privacy import ERASED, hidden_record
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import SETTLED, Priority, Source, Status
 from sav.domain.ticket_numbers import GUEST_SUFFIX_BYTES, ticket_number
@@ -33,6 +33,7 @@ from sav.models.tables import Attachment, ImportedTicket, Message, MessageReceip
 from sav.operations.attach_files import ArrivalState
 from sav.operations.event_log import Recorded, append_events, append_first_facts, number_events
 from sav.operations.remove_objects import abandon_attachments
+from sav.operations.service_secrets import privacy_secret
 from sav.operations.ticket_change import ticket_facts
 from sav.operations.ticket_numbering import next_sequences
 from sav.storage.file_types import FileType
@@ -134,9 +135,11 @@ def import_tickets(tickets: Sequence[HistoricTicket], *, rules: ImportRules, now
 
 
 def known_records(external_ids: Iterable[str], *, origin: str) -> dict[str, ImportedTicket]:
-    """The records that were imported before, by their ids."""
-    mine = (ImportedTicket.origin == origin) & ImportedTicket.external_id.in_(list(external_ids))
-    return {row.external_id: row for row in ImportedTicket.select().where(mine)}
+    """The records that were imported before, by their ids; also those whose ticket was erased since."""
+    secret, ids = privacy_secret(), list(external_ids)
+    hidden = {hidden_record(origin=origin, external_id=each, secret=secret): each for each in ids}
+    mine = (ImportedTicket.origin == origin) & ImportedTicket.external_id.in_([*ids, *hidden])
+    return {hidden.get(row.external_id, row.external_id): row for row in ImportedTicket.select().where(mine)}
 
 
 def attach_historic_file(

@@ -9,8 +9,8 @@ from sav.domain.foreign_events import UserRegistered
 from sav.domain.occasion import Occasion
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment, Message, Ticket
-from sav.operations.contacts import learn_contact
-from sav.operations.effect_claims import Claim, finish_effect
+from sav.operations.contacts import learn_contact, prove_contact
+from sav.operations.effect_claims import Claim, finish_effect, hold_claim
 from sav.operations.ticket_change import change_ticket
 
 
@@ -22,8 +22,18 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
     One transaction a ticket: linked tickets stay linked, so a broken-off run is simply run again.
     """
     if user.email_verified:
-        link_tickets_of(email=user.email, user_id=user.user_id, now=now, request_id=request_id)
+        occasion = Occasion(SYSTEM, now, request_id)
+        for ticket_id in guest_ticket_ids(user.email):
+            _link(ticket_id, user.email, user.user_id, occasion, claim=claim)
+    _learn(claim, user, now)
+
+
+@retry_deadlocks
+def _learn(claim: Claim, user: UserRegistered, now: datetime) -> None:
     with transaction():
+        if not finish_effect(claim):
+            # Whose it was may have been erased meanwhile, and is not to be learned again.
+            return
         learn_contact(
             user_id=user.user_id,
             email=user.email,
@@ -31,14 +41,15 @@ def link_guest_tickets(*, claim: Claim, user: UserRegistered, now: datetime, req
             now=now,
             only_if_unknown=not user.email_verified,
         )
-        finish_effect(claim)
+        if user.email_verified:
+            prove_contact(user_id=user.user_id, email=user.email)
 
 
 def link_tickets_of(*, email: str, user_id: int, now: datetime, request_id: str | None = None) -> int:
     """Links the guest tickets of an address that is known to be the user's; returns how many."""
     ticket_ids = guest_ticket_ids(email)
     for ticket_id in ticket_ids:
-        _link(ticket_id, user_id, Occasion(SYSTEM, now, request_id))
+        _link(ticket_id, email, user_id, Occasion(SYSTEM, now, request_id))
     return len(ticket_ids)
 
 
@@ -52,9 +63,15 @@ def guest_ticket_ids(email: str) -> list[int]:
 
 
 @retry_deadlocks
-def _link(ticket_id: int, user_id: int, occasion: Occasion) -> None:
+def _link(
+    ticket_id: int, email: str, user_id: int, occasion: Occasion, *, claim: Claim | None = None
+) -> None:
     with change_ticket(ticket_id, occasion=occasion) as change:
-        if change.ticket.user_id is not None:
+        ticket = change.ticket
+        # Erased since it was found, it is nobody's for ever.
+        if ticket.user_id is not None or mailbox(ticket.contact_email or "") != mailbox(email):
+            return
+        if claim is not None and not hold_claim(claim):
             return
         change.set(user_id=user_id)
         # Not by `set`: the history would remember the token's hash.

@@ -26,7 +26,7 @@ def export_archive(*, request_id: int | None) -> PrivacyRequest:
     export = one_request(kind="export", request_id=request_id)
     if export.state in ("waiting", "running"):
         raise ExportNotReady
-    if export.object_key is None:
+    if export.state != "finished" or export.object_key is None:
         raise ExportGone
     return export
 

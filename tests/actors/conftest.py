@@ -10,6 +10,7 @@ import pytest
 from sav.actors.broker import effects_queue
 from sav.models.tables import SchedulerTick
 from sav.settings import Settings
+from tests.actors.erasing import workers  # noqa: F401 - a fixture
 from tests.plugins.servers import FreshBroker
 from tests.servers.cable import Cable
 from tests.servers.ports import wait_until
