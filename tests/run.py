@@ -50,7 +50,13 @@ WORKERS = "2"
 WAITING_WORKERS = "3"
 """Of the tests of the whole system, which wait for processes four fifths of their time."""
 # What is fuzzed is the document against the service, not the database.
-ON_SQLITE = ("tests/integration", "tests/http", "--ignore=tests/http/test_schemathesis.py")
+ON_SQLITE = (
+    "tests/integration",
+    "tests/http",
+    "tests/actors/test_privacy.py",
+    "tests/actors/test_privacy_of_whom.py",
+    "--ignore=tests/http/test_schemathesis.py",
+)
 STEP_ENDS_ITSELF_SECONDS = 3.0
 STEP_STOP_TIMEOUT_SECONDS = 30.0
 

@@ -45,13 +45,11 @@ def rebuild(step: Step) -> None:
     """Does one step; raises `TableInUse`.
 
     A server builds the new index beside the old one: searches go on, while writes wait until it is built.
-    Then the two change places, which takes no time. SQLite does both in one statement, before which nothing
-    has changed, and lets reads go on.
+    Then the two change places, which takes no time. SQLite makes it anew in one statement, before which
+    nothing has changed, and then its whole file, without what was deleted from it; it lets reads go on.
     """
     if is_sqlite():
-        if step == "build":
-            with transaction():
-                database.execute_sql("INSERT INTO ticket_search(ticket_search) VALUES ('rebuild')")
+        _rebuild_sqlite(step)
         return
     database.execute_sql("SET SESSION lock_wait_timeout = %s", (TABLE_LOCK_SECONDS,))
     # As the first one was made: English stop words would make "the" or "de" find nothing.
@@ -62,6 +60,16 @@ def rebuild(step: Step) -> None:
         if is_lock_timeout(error):
             raise TableInUse from None
         raise
+
+
+def _rebuild_sqlite(step: Step) -> None:
+    if step == "build":
+        with transaction():
+            database.execute_sql("INSERT INTO ticket_search(ticket_search) VALUES ('rebuild')")
+    else:
+        # Free pages, and the journal, keep the words of what was deleted, or erased.
+        database.execute_sql("VACUUM")
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _statement(step: Step) -> str:
