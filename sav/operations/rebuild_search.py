@@ -4,6 +4,7 @@ It keeps itself up to date with each write. To make it anew is for an index that
 other rules (MySQL reads its stop words and shortest words when an index is made).
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import peewee
@@ -55,7 +56,8 @@ def rebuild(step: Step) -> None:
     # As the first one was made: English stop words would make "the" or "de" find nothing.
     database.execute_sql("SET SESSION innodb_ft_enable_stopword = OFF")
     try:
-        database.execute_sql(_statement(step))
+        for statement in _statements(step):
+            database.execute_sql(statement)
     except peewee.OperationalError as error:
         if is_lock_timeout(error):
             raise TableInUse from None
@@ -72,11 +74,15 @@ def _rebuild_sqlite(step: Step) -> None:
         database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _statement(step: Step) -> str:
+def _statements(step: Step) -> Iterator[str]:
     if step == "build":
-        return f"ALTER TABLE support_tickets ADD FULLTEXT KEY {DRAFT} (subject, description)"
-    drop = f"DROP INDEX {INDEX}, " if _has(INDEX) else ""
-    return f"ALTER TABLE support_tickets {drop}RENAME INDEX {DRAFT} TO {INDEX}"
+        yield f"ALTER TABLE support_tickets ADD FULLTEXT KEY {DRAFT} (subject, description)"
+        return
+    if _has(INDEX):
+        # By itself, and from then on searches use the new one. Were both changes one, MariaDB would see the
+        # same index in the end, keep the old one, and drop the one that was just built.
+        yield f"ALTER TABLE support_tickets DROP INDEX {INDEX}"
+    yield f"ALTER TABLE support_tickets RENAME INDEX {DRAFT} TO {INDEX}"
 
 
 def _has(name: str) -> bool:
