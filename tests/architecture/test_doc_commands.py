@@ -30,7 +30,6 @@ REASONS = {
     "it needs a cluster; the manifests are checked by tests/architecture/test_deployment.py",
     "the ids are examples; tests/actors/hands/test_dead_letters.py runs each command",
     "the ids are examples; tests/actors/hands/test_replay_events.py runs each option",
-    "the person is an example; tests/actors/hands/test_privacy.py runs each command",
 }
 PROGRAMS: dict[str, click.Command] = {
     "sav": sav,
