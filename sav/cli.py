@@ -79,8 +79,9 @@ def scheduler() -> None:
 
 @main.command()
 @click.option("--status", is_flag=True, help="Only list what is pending; change nothing.")
+@click.option("--wait", is_flag=True, help="Only wait until another one has done it; change nothing.")
 @embedded_option
-def migrate(status: bool, embedded: bool) -> None:
+def migrate(status: bool, wait: bool, embedded: bool) -> None:
     """Bring the database's tables up to date.
 
     Safe to run at any time and from several machines at once.
@@ -89,11 +90,13 @@ def migrate(status: bool, embedded: bool) -> None:
     from sav.launch import startup
 
     startup.wait_for_database(settings)
-    names = startup.pending_migrations(settings) if status else startup.apply_migrations(settings)
+    if wait:
+        startup.wait_for_migrations(settings)
+    names = startup.pending_migrations(settings) if status or wait else startup.apply_migrations(settings)
     for name in names:
         click.echo(f"{'pending' if status else 'applied'}: {name}")
     if not names:
-        click.echo("Nothing is pending." if status else "Nothing to do: the tables are up to date.")
+        click.echo("Nothing is pending." if status or wait else "Nothing to do: the tables are up to date.")
 
 
 @main.command()

@@ -13,6 +13,7 @@ from sav.settings import Settings
 DATABASE_WAIT_SECONDS = 60
 """A database server that was started at the same time as we needs about half of it."""
 DATABASE_RETRY_SECONDS = 1
+MIGRATIONS_RETRY_SECONDS = 2
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,13 @@ def pending_migrations(settings: Settings) -> list[str]:
     initialise_database(settings)
     with connection():
         return migrate.pending()
+
+
+def wait_for_migrations(settings: Settings) -> None:
+    """Returns once nothing is pending, however long another process takes to apply it."""
+    while names := pending_migrations(settings):
+        log.info("waiting for migrations", action="migrate", pending=names)
+        time.sleep(MIGRATIONS_RETRY_SECONDS)
 
 
 def _database_problem() -> str | None:

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from sav.cli import migrate
+from sav.launch.startup import DATABASE_WAIT_SECONDS
 from sav.settings import InvalidSettings, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +198,43 @@ class TestKubernetes:
         startup = web["startupProbe"]
         assert startup["httpGet"]["path"] == "/health"
         assert startup["periodSeconds"] * startup["failureThreshold"] == 30
+
+    def test_workers_and_schedulers_are_asked_on_the_port_that_they_open(self) -> None:
+        for process in ("worker", "scheduler"):
+            container = pod_specs()[process]["containers"][0]
+            for probe in (container["startupProbe"], container["livenessProbe"]):
+                assert probe["httpGet"] == {"path": "/metrics", "port": "metrics"}
+            startup = container["startupProbe"]
+            # They wait a minute for their database before they open it.
+            assert startup["periodSeconds"] * startup["failureThreshold"] > DATABASE_WAIT_SECONDS
+            assert container["livenessProbe"]["timeoutSeconds"] >= 5
+
+    def test_pods_that_are_applied_with_the_migration_wait_for_it(self) -> None:
+        for process, spec in pod_specs().items():
+            waiting = spec.get("initContainers", [])
+            assert [container["args"] for container in waiting] == [["migrate", "--wait"]] * (
+                process != "migrate"
+            )
+            # In all else it is like what it waits for.
+            for container in waiting:
+                for key in ("image", "envFrom", "resources", "securityContext", "volumeMounts"):
+                    assert container[key] == spec["containers"][0][key]
+        options = {option for parameter in migrate.params for option in parameter.opts}
+        assert "--wait" in options
+
+    def test_every_server_that_is_set_may_be_called_and_no_other(self) -> None:
+        (settings,) = of_kind("ConfigMap").values()
+        fields = Settings.model_fields
+        addresses = [urlsplit(data(settings)[name]) for name in ("MINIO_ENDPOINT", "AUTH_SERVICE_URL")]
+        needed = {address.port for address in addresses} | {int(data(settings)["DB_PORT"])}
+        needed |= {fields[name].default for name in ("RABBITMQ_PORT", "SMTP_PORT", "CLAMAV_PORT")}
+        policies = of_kind("NetworkPolicy").values()
+        (out,) = [policy["spec"] for policy in policies if "Egress" in policy["spec"]["policyTypes"]]
+        (rule,) = out["egress"]
+        assert {port["port"] for port in rule["ports"]} == needed | {53, 443, 4318}
+        ours = set(out["podSelector"]["matchExpressions"][0]["values"])
+        templates = [*of_kind("Deployment").values(), *of_kind("Job").values()]
+        assert ours == {found["spec"]["template"]["metadata"]["labels"]["app"] for found in templates}
 
     def test_nobody_is_root_and_nothing_is_written_but_temporary_files(self) -> None:
         for spec in pod_specs().values():

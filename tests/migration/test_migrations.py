@@ -84,6 +84,23 @@ def test_several_processes_at_the_same_moment(empty: dict[str, str]) -> None:
         assert migrate.pending() == []
 
 
+def test_who_waits_changes_nothing_and_ends_when_it_is_done(empty: dict[str, str]) -> None:
+    waiting = subprocess.Popen(
+        [PROGRAMS / "sav", "migrate", "--wait"],
+        env={"PATH": str(PROGRAMS), **empty},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    with waiting:
+        seen = next(line for line in waiting.stdout if "waiting for migrations" in line)
+        assert EVERY_MIGRATION[-1] in seen
+        assert migrate.migrate() == EVERY_MIGRATION
+        output, _ = waiting.communicate(timeout=MIGRATION_TIMEOUT_SECONDS)
+    assert (waiting.returncode, "Nothing is pending." in output) == (0, True), output
+
+
 @pytest.mark.parametrize("table", SPECIFIED_COLUMNS)
 def test_the_columns_of_the_specification_are_there(empty: dict[str, str], table: str) -> None:
     migrate.migrate()
