@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import click
 import structlog
@@ -96,7 +97,8 @@ def main(
     Exit codes: 0 done; 1 the file is wrong, it failed or was broken off; 2 wrong settings or options.
     """
     settings = with_logs(settings_for(embedded=embedded))
-    accounts = _accounts(file)
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        accounts = read_accounts(text, name=printable(str(file)))
     with open_database(settings):
         if dry_run:
             _count(accounts)
@@ -135,12 +137,12 @@ def _link(accounts: list[_Account], place: _Place, resume: ResumeFile, throttle:
     click.echo(f"{place.linked} tickets were linked to {len(accounts)} accounts.")
 
 
-def _accounts(file: Path) -> list[_Account]:
-    """Every account of the file; raises `click.ClickException` with each wrong line."""
+def read_accounts(text: TextIO, *, name: str) -> list[_Account]:
+    """Every account of a file of this name; raises `click.ClickException` with each wrong line."""
     accounts: list[_Account] = []
     wrong: list[str] = []
     owners: dict[str, _Account] = {}
-    for line, cells in _rows(file):
+    for line, cells in _rows(text, name):
         if cells is None or not _is_account(cells):
             wrong.append(f"line {line}: no user id and e-mail address")
             continue
@@ -151,32 +153,37 @@ def _accounts(file: Path) -> list[_Account]:
         elif first is account:
             accounts.append(account)
     if wrong:
-        raise click.ClickException("\n".join([f"{printable(str(file))} is wrong; nothing was done.", *wrong]))
+        raise click.ClickException("\n".join([f"{name} is wrong; nothing was done.", *wrong]))
     return accounts
 
 
-def _rows(file: Path) -> Iterator[tuple[int, list[str] | None]]:
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        reader = csv.reader(text, strict=True)
-        if [name.strip() for name in next(reader, [])] != COLUMNS:
-            raise click.ClickException(f"The first line of {file} must be: {','.join(COLUMNS)}")
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield reader.line_num, None
-                continue
-            if cells:
-                yield reader.line_num, cells
+def _rows(text: TextIO, name: str) -> Iterator[tuple[int, list[str] | None]]:
+    reader = csv.reader(text, strict=True)
+    try:
+        columns = [column.strip() for column in next(reader, [])]
+    except csv.Error:
+        columns = []
+    if columns != COLUMNS:
+        raise click.ClickException(f"The first line of {name} must be: {','.join(COLUMNS)}")
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield reader.line_num, None
+            continue
+        if cells:
+            yield reader.line_num, cells
 
 
 def _is_account(cells: list[str]) -> bool:
     if len(cells) != len(COLUMNS) or not is_address(cells[1].strip()):
         return False
     number = cells[0].strip()
-    return number.isascii() and number.isdigit() and 0 < int(number) <= LARGEST_ID
+    # Python reads no number of thousands of digits.
+    is_number = number.isascii() and number.isdigit() and len(number) <= len(str(LARGEST_ID))
+    return is_number and 0 < int(number) <= LARGEST_ID
 
 
 if __name__ == "__main__":

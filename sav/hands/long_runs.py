@@ -62,7 +62,7 @@ class ResumeFile:
         try:
             place = dict(json.loads(self.path.read_text()))
             fingerprint = place.pop("fingerprint")
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise click.ClickException(
                 f"{self.path} is not the file of such a run; remove it, or use --restart."
             ) from None

@@ -31,7 +31,7 @@ from sav.hands.commands import (
 from sav.models.person_sight import accounts_written_to, how_much, subject_named
 from sav.models.tables import PrivacyRequest
 from sav.operations.privacy_requests import request_privacy
-from sav.operations.receipts import BadReceipt, public_key, verified
+from sav.operations.receipts import BadReceipt, public_key, read_receipt, verified
 from sav.operations.service_secrets import privacy_secret
 from sav.queries.pages import PageRequest
 from sav.queries.privacy_requests import erasure_progress, export_archive, list_requests, one_request
@@ -186,8 +186,8 @@ def verify(receipt: IO[bytes], user_id: int | None, email: str | None, embedded:
     with open_database(settings):
         secret = privacy_secret()
     try:
-        statement = verified(json.load(receipt), public_key=public_key(secret))
-    except (BadReceipt, ValueError):
+        statement = verified(read_receipt(receipt), public_key=public_key(secret))
+    except BadReceipt:
         raise click.ClickException("This receipt was not signed here, or was changed since.") from None
     if user_id is not None or email:
         named = subject_hash(secret=secret, user_id=user_id, email=mailbox(email) if email else None)

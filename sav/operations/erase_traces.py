@@ -218,7 +218,10 @@ def _ticket_ids(key: IdempotencyKey) -> set[int]:
 
 def is_about(body: bytes, subject: Subject) -> bool:
     """Whether a message of another service, however broken, is about them."""
+    if text_concerns(body.decode("utf-8", errors="replace"), subject):
+        return True
     try:
+        # What stands in it in other letters, escaped.
         return letter_concerns(orjson.loads(body), subject)
-    except (orjson.JSONDecodeError, RecursionError):
-        return text_concerns(body.decode("utf-8", errors="replace"), subject)
+    except orjson.JSONDecodeError:
+        return False

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -25,6 +25,14 @@ def signed(statement: Mapping[str, Any], *, secret: bytes) -> dict[str, Any]:
         "public_key": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         "signature": base64.b64encode(key.sign(_canonical(statement))).decode(),
     }
+
+
+def read_receipt(file: IO[bytes]) -> Any:
+    """What somebody brings as a receipt, for `verified`; raises `BadReceipt` when it is no JSON at all."""
+    try:
+        return orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise BadReceipt from error
 
 
 def verified(receipt: Any, *, public_key: bytes) -> dict[str, Any]:

@@ -20,11 +20,8 @@ OWN_BYTES = {
     "sav/models/fields.py": "reads columns",
     "sav/actors/event_file.py": "reads the file that it has written",
     "sav/operations/build_export.py": "reads our own rows and answers",
-    "sav/operations/erase_traces.py": "reads our own rows",
     "sav/operations/export_rows.py": "reads our own rows",
-    "sav/operations/receipts.py": "reads what it has signed, typed in again by an operator",
     "sav/hands/backfill_metrics.py": "its own resume file, and days typed by an operator",
-    "sav/hands/long_runs.py": "its own resume file",
     "sav/hands/replay_events.py": "its own resume file, and times typed by an operator",
 }
 

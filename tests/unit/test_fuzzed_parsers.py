@@ -5,6 +5,7 @@ lists all of them.
 """
 
 import io
+import json
 import re
 import socket
 import threading
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import click
 import falcon
 import orjson
 import pytest
@@ -25,6 +27,7 @@ from sav.domain.errors import SavError
 from sav.domain.file_names import key_name, object_key, shown_name
 from sav.domain.locales import LOCALES
 from sav.domain.occasion import is_sane_request_id
+from sav.domain.privacy import Subject
 from sav.domain.signed_tokens import (
     BadToken,
     survey_token,
@@ -34,6 +37,8 @@ from sav.domain.signed_tokens import (
 )
 from sav.domain.ticket_numbers import number_as_written
 from sav.hands.import_records import Desk, WrongHeader, csv_records, examined, json_lines
+from sav.hands.link_guest_tickets import read_accounts
+from sav.hands.long_runs import ResumeFile
 from sav.http import payloads
 from sav.http.client_addresses import Network, client_of
 from sav.http.error_responses import STATUS_OF
@@ -49,6 +54,8 @@ from sav.http.requests import (
     read_body,
 )
 from sav.http.signed_files import wanted_range
+from sav.operations.erase_traces import is_about
+from sav.operations.receipts import BadReceipt, public_key, read_receipt, signed, verified
 from sav.queries.pages import InvalidCursor, decode_cursor, encode_cursor
 from sav.queries.ticket_search import MOST_WORDS, Search
 from sav.storage.disk import DiskStore, LinkRefused, NoSuchObject
@@ -427,3 +434,83 @@ def test_tables_of_a_former_system(text: bytes) -> None:
     for line in lines:
         found = examined(line, A_DESK)
         assert (found.ticket is None) == bool(found.wrong)
+
+
+THEIRS = Subject(user_ids=frozenset({42}), email="lea@x.example")
+
+
+def _as_json(value: Any) -> bytes:
+    # As others write it: orjson refuses numbers beyond 64 bits, and lone surrogates.
+    return json.dumps(value).encode()
+
+
+NAMED = (b"lea@x.example", b"Lea@X.example", b'"user_id": 42', b"userId=42", b'"user_id":"42"')
+
+
+@given(
+    before=st.binary(max_size=100) | JSON.map(_as_json),
+    named=st.sampled_from(NAMED),
+    after=st.binary(max_size=100) | JSON.map(_as_json),
+)
+@example(before=b"[" * 5_000, named=NAMED[0], after=b"")
+@example(before=b'{"', named=NAMED[0], after=b'": {}}')
+def test_dead_letters_that_name_somebody(before: bytes, named: bytes, after: bytes) -> None:
+    assert is_about(before + b" " + named + b" " + after, THEIRS)
+
+
+@given(body=st.binary(max_size=200) | JSON.map(_as_json) | mutated(b'{"data": {"user_id": 7}}'))
+@example(body=b'{"user_id": 4e400}')
+@example(body=b'{"user_id": true}')
+def test_dead_letters_of_anything(body: bytes) -> None:
+    nobody = Subject(user_ids=frozenset({2**62}), email="nobody.at.all@nowhere.example")
+    assert is_about(body, nobody) is False
+
+
+A_STATEMENT = {"version": 1, "subject_hash": "ab", "erased": {"tickets": 2}}
+A_RECEIPT = orjson.dumps(signed(A_STATEMENT, secret=SECRET))
+
+
+@given(text=mutated(A_RECEIPT) | st.binary(max_size=200) | JSON.map(_as_json))
+@example(text=A_RECEIPT)
+@example(text=b"[" * 100_000)
+@example(text=b'{"statement": {}, "signature": "\xc3\xa9"}')
+def test_receipts(text: bytes) -> None:
+    try:
+        statement = verified(read_receipt(io.BytesIO(text)), public_key=public_key(SECRET))
+    except BadReceipt:
+        return
+    assert statement == A_STATEMENT
+
+
+ACCOUNTS = b"user_id,email\n5,ann@example.com\n6, bob@example.com \n"
+
+
+@given(text=mutated(ACCOUNTS) | st.binary(max_size=200).map(lambda rows: ACCOUNTS + rows))
+@example(text=b'"never closed')
+@example(text=ACCOUNTS + b"9" * 5_000 + b",c@example.com")
+@example(text=ACCOUNTS + b"\x00")
+def test_lists_of_accounts(text: bytes) -> None:
+    decoded = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8-sig", errors="replace", newline="")
+    try:
+        accounts = read_accounts(decoded, name="verified.csv")
+    except click.ClickException:
+        return
+    assert all(0 < account.user_id < 2**63 and is_address(account.email) for account in accounts)
+
+
+@pytest.fixture(scope="module")
+def resume_file(tmp_path_factory: pytest.TempPathFactory) -> ResumeFile:
+    return ResumeFile(tmp_path_factory.mktemp("runs") / "run.json", "abc")
+
+
+@given(text=mutated(b'{"fingerprint": "abc", "accounts": 5}') | st.binary(max_size=200) | JSON.map(_as_json))
+@example(text=b"[" * 100_000)
+@example(text=b'{"fingerprint": "abc"}')
+def test_places_of_runs(resume_file: ResumeFile, text: bytes) -> None:
+    resume_file.path.write_bytes(text)
+    try:
+        place = resume_file.kept()
+    except click.ClickException:
+        return
+    assert isinstance(place, dict)
+    assert "fingerprint" not in place
