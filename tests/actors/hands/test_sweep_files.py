@@ -2,6 +2,9 @@
 
 import io
 import os
+import signal
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +16,13 @@ from sav.hands.sweep_files import main
 from sav.models.tables import Attachment, Event
 from sav.settings import Settings
 from sav.storage.object_store import ObjectStore
-from tests.actors.hands.conftest import CommandLine
+from tests.actors.hands.conftest import CommandLine, environment
 from tests.factories.tickets import make_ticket
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+ORPHANS = 900
+SCRIPT_TIMEOUT_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -98,3 +104,30 @@ def test_the_pace_is_kept(command_line: CommandLine, monkeypatch: pytest.MonkeyP
 def test_a_store_that_is_away_is_told(command_line: CommandLine, settings: Settings, tmp_path: Path) -> None:
     result = command_line(main, "--dry-run", SAV_STORAGE="s3", MINIO_ENDPOINT="http://127.0.0.1:1")
     assert (result.exit_code, "`sav doctor`" in result.output) == (1, True)
+
+
+def test_killed_in_the_middle_it_begins_anew(settings: Settings, store: ObjectStore) -> None:
+    orphans = [f"tickets/7/{number}/orphan-{number}.txt" for number in range(ORPHANS)]
+    for key in orphans:
+        put(store, key)
+    for path in (settings.SAV_DATA_DIR / "attachments").rglob("*"):
+        os.utime(path, (LONG_AGO.timestamp(),) * 2)
+    command = [str(SCRIPTS / "sweep_files")]
+    variables = {**environment(settings), "PATH": "/usr/bin:/bin", "SAV_STORAGE": "disk"}
+    run_away = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL, start_new_session=True)
+    give_up_at = time.monotonic() + SCRIPT_TIMEOUT_SECONDS
+    while len(objects(settings)) >= ORPHANS:
+        assert run_away.poll() is None
+        assert time.monotonic() < give_up_at
+    os.killpg(run_away.pid, signal.SIGKILL)
+    run_away.wait()
+    left = objects(settings)
+    assert len(left) > 1
+
+    again = subprocess.run(
+        command, env=variables, capture_output=True, text=True, timeout=SCRIPT_TIMEOUT_SECONDS
+    )
+    assert (again.returncode, "removed." in again.stdout) == (0, True), again.stderr
+    assert objects(settings) == {"whole.txt"}
+    assert {row.file_name for row in Attachment.select()} == {"whole.txt"}
+    assert [event.name for event in Event.select()] == ["ticket.attachment.lost"]
