@@ -1,6 +1,9 @@
 """`scripts/reindex_search`: it sees an index that is wrong, and makes it right."""
 
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from sav.models.tables import Ticket
 from sav.operations import rebuild_search
 from sav.queries.ticket_search import Search
 from sav.settings import Settings
-from tests.actors.hands.conftest import CommandLine
+from tests.actors.hands.conftest import CommandLine, environment
 from tests.factories.tickets import make_ticket
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
@@ -72,6 +75,42 @@ def test_one_that_was_broken_off_goes_on(command_line: CommandLine, monkeypatch:
     assert rebuild_search.rebuild_steps() == (["build", "swap"] if is_sqlite() else ["swap"])
     assert command_line(main, "--yes").exit_code == 0
     assert found("libellule") == 1
+
+
+def index_names() -> set[str]:
+    return {index.name for index in database.get_indexes("support_tickets")}
+
+
+def test_between_the_old_one_and_the_new_name_searches_go_on(command_line: CommandLine) -> None:
+    """Where a kill may leave a server: the old index is gone, the new one has still its own name."""
+    rebuild_search.rebuild("build")
+    if not is_sqlite():
+        database.execute_sql("ALTER TABLE support_tickets DROP INDEX search")
+    assert found("libellule") == 1
+    assert command_line(main, "--yes").exit_code == 0
+    assert found("libellule") == 1
+    if not is_sqlite():
+        assert {rebuild_search.INDEX, rebuild_search.DRAFT} & index_names() == {rebuild_search.INDEX}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_killed_while_it_is_at_work_the_next_run_ends_it(
+    settings: Settings, command_line: CommandLine, seconds: float
+) -> None:
+    variables = {**environment(settings), "PATH": "/usr/bin:/bin"}
+    command = [str(SCRIPTS / "reindex_search"), "--yes"]
+    with subprocess.Popen(
+        command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stderr is not None
+        assert any("rebuilding begins" in line for line in run.stderr)
+        time.sleep(seconds)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert found("libellule") == 1, "whichever index is there serves"
+    assert command_line(main, "--yes").exit_code == 0
+    assert [found(word) for word in ("libellule", "éléphant", "girafe")] == [1, 1, 0]
+    if not is_sqlite():
+        assert {rebuild_search.INDEX, rebuild_search.DRAFT} & index_names() == {rebuild_search.INDEX}
 
 
 def test_an_index_that_lost_something_is_seen_and_repaired(command_line: CommandLine) -> None:
