@@ -48,6 +48,13 @@ class PrivateSource(PrivateMySQL):
         with connection, connection.cursor() as cursor:
             yield cursor
 
+    def statements_answered(self) -> int:
+        """How many SELECTs it has answered so far."""
+        with self.statements() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Com_select'")
+            (row,) = cursor.fetchall()
+        return int(row["Value"])
+
 
 class PrivateReplica(PrivateSource):
     """A server that writes after the source, by itself again whenever it is started."""
@@ -89,13 +96,6 @@ class PrivateReplica(PrivateSource):
 
     def go_on(self) -> None:
         self._say("START", "SQL_THREAD")
-
-    def statements_answered(self) -> int:
-        """How many SELECTs it has answered so far."""
-        with self.statements() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS LIKE 'Com_select'")
-            (row,) = cursor.fetchall()
-        return int(row["Value"])
 
     def wait_for(self, source: PrivateSource) -> None:
         """Returns once it has all that the source has committed so far."""

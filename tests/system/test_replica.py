@@ -114,11 +114,16 @@ def test_only_what_has_arrived_is_read_there(site: Site, pair: Pair) -> None:
         ]
         settle(pair, customer, ticket_id)
         reads = Reads(admin)
+        # Nobody else asks the database any more.
+        site.fleet.kill9("worker")
+        site.fleet.kill9("scheduler")
+        until_quiet(pair.source)
 
-        asked = pair.replica.statements_answered()
+        asked_here, asked_there = pair.source.statements_answered(), pair.replica.statements_answered()
         there = [looked(who, path) for who, path in everybody]
+        assert pair.source.statements_answered() == asked_here + len(everybody)
+        assert pair.replica.statements_answered() > asked_there + 2 * len(everybody)
         assert reads() == {"replica": len(everybody)}
-        assert pair.replica.statements_answered() > asked + 2 * len(everybody)
 
         pair.replica.hold_back()
         assert looked(customer, "/tickets") == looked(customer, "/tickets")
@@ -230,6 +235,17 @@ def _is_still(revisions: list[str], answer: httpx.Response) -> bool:
     time.sleep(0.2)
     revisions.append(answer.headers["ETag"])
     return len(revisions) > 5 and len(set(revisions[-5:])) == 1
+
+
+def until_quiet(server: PrivateSource) -> None:
+    """Returns once nobody has asked it anything for a second."""
+
+    def is_quiet() -> bool:
+        before = server.statements_answered()
+        time.sleep(1.0)
+        return server.statements_answered() == before
+
+    wait_until(is_quiet, timeout_seconds=RETURN_TIMEOUT_SECONDS, what="everybody to be done")
 
 
 def until_used(site: Site, customer: Customer) -> None:
