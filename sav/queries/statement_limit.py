@@ -20,14 +20,15 @@ class SearchTooSlow(SavError):
     code = "search_too_slow"
 
 
-def limited_rows(query: Any) -> list[tuple[Any, ...]]:
-    """The rows of a SELECT, as tuples; raises `SearchTooSlow`."""
+def limited_rows(query: Any, *, seconds: float | None = None) -> list[tuple[Any, ...]]:
+    """The rows of a SELECT, as tuples; raises `SearchTooSlow` after `seconds`, as a rule `SEARCH_SECONDS`."""
+    seconds = seconds or SEARCH_SECONDS
     statement, parameters = query.sql()
     if not is_sqlite():
         if _is_mariadb(database.obj):
-            statement = f"SET STATEMENT max_statement_time = {SEARCH_SECONDS} FOR {statement}"
+            statement = f"SET STATEMENT max_statement_time = {seconds} FOR {statement}"
         else:
-            hint = f"SELECT /*+ MAX_EXECUTION_TIME({int(SEARCH_SECONDS * 1000)}) */ "
+            hint = f"SELECT /*+ MAX_EXECUTION_TIME({max(1, int(seconds * 1000))}) */ "
             statement = hint + statement.removeprefix("SELECT ")
     try:
         return list(database.execute_sql(statement, parameters).fetchall())

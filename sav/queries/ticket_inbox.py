@@ -1,9 +1,11 @@
 """Lists of tickets: what a caller may see, filtered and searched, in an order that an index serves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
+from operator import and_, or_
 from typing import Any, Literal
 
 import peewee
@@ -15,8 +17,8 @@ from sav.models.database import is_sqlite
 from sav.models.prepared import objects
 from sav.models.tables import SHOWN_OF_TICKETS, Ticket
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
-from sav.queries.statement_limit import limited_rows
-from sav.queries.ticket_roads import Branch, Sight, SortColumn, road
+from sav.queries.statement_limit import SearchTooSlow, limited_rows
+from sav.queries.ticket_roads import Branch, Road, Sight, SortColumn, road
 from sav.queries.ticket_search import Search
 from sav.queries.ticket_totals import total as ticket_total
 
@@ -25,7 +27,15 @@ Order = Literal["-created_at", "created_at", "-updated_at", "updated_at", "-prio
 SAMPLE = 400
 """A search first looks at so many tickets in the order of the list: a common word fills the page."""
 RARE = 8
-"""A word that is in no more of these is left to the full-text index."""
+"""A word that is in no more of these may be left to the full-text index."""
+WIDER_SAMPLE = 3_000
+"""By so many it is estimated what the index would find, and how far one would have to read instead."""
+PAGE_COST = 35
+"""A page of the table, which mostly comes from the disk, costs as much as looking through so many texts."""
+FEWEST_APART = 8
+"""Rows that lie further apart than so many tickets, a quarter of a page, are each reckoned with a page."""
+FIRST_TRY_SECONDS = 1.5
+"""The road that looks quicker is gone for so long, then the other one. On a busy server all takes longer."""
 
 _SORT_COLUMNS: dict[Order, tuple[SortColumn, type]] = {
     "-created_at": ("created_at", datetime),
@@ -174,35 +184,81 @@ class _Shelf:
             if len(hits) < self._reach:
                 seen = [sum(row[3 + place] for row in sample) for place in range(len(search.words))]
                 rare = [w for w, times in zip(search.words, seen, strict=True) if times <= RARE]
-                rare = [word for word in rare if word in search.indexed]
-                # Words that are many each, and few together: the index would not be quicker.
-                return self._matching(sight, search, rare) if rare else self._reading(way.branches, search)
+                return self._by_the_quicker(sight, way, branch, search, rare)
             found += hits[: self._reach]
         return found
 
+    def _by_the_quicker(
+        self, sight: Sight, way: Road, branch: Branch, search: Search, rare: Sequence[str]
+    ) -> list[tuple[Any, int]]:
+        """By the index or by reading, whichever looks quicker; when it is not, by the other one."""
+        rare = [word for word in rare if word in search.indexed]
+        if not rare:
+            # Words that are many each, and few together: the index would not be quicker.
+            return self._reading(way.branches, search)
+        lasting = replace(branch, condition=sight.in_the_long_run.condition)
+        if self._is_read_quicker(lasting, search, rare, branches=len(way.branches)):
+            with suppress(SearchTooSlow):
+                return self._reading(way.branches, search, seconds=FIRST_TRY_SECONDS)
+            return self._matching(sight, search, rare)
+        with suppress(SearchTooSlow):
+            return self._matching(sight, search, rare, seconds=FIRST_TRY_SECONDS)
+        return self._reading(way.branches, search)
+
+    def _is_read_quicker(self, branch: Branch, search: Search, rare: Sequence[str], *, branches: int) -> bool:
+        """The index reads the page of every ticket that has the words; reading ends with a full page."""
+        sample = self._looked_at(branch, search, WIDER_SAMPLE)
+        fits = reduce(and_, [getattr(sample.c, f"fits{number}") for number in range(1 + len(search.words))])
+        flags = [getattr(sample.c, f"fits{1 + search.words.index(word)}") for word in rare]
+        ids, total = sample.c.id, peewee.fn.SUM
+        every = Ticket.select(peewee.fn.MAX(Ticket.id))
+        ((rows, between, last, hits, *seen),) = limited_rows(
+            Ticket.select(
+                peewee.fn.COUNT(ids),
+                peewee.fn.MAX(ids) - peewee.fn.MIN(ids),
+                every,
+                total(fits),
+                *map(total, flags),
+            ).from_(sample)
+        )
+        if rows < WIDER_SAMPLE:
+            # There are no more.
+            return True
+        by_index = max(1, int(min(seen))) / rows * last * PAGE_COST
+        cost = PAGE_COST if between > rows * FEWEST_APART else 1
+        by_reading = self._reach / max(1, int(hits)) * rows * cost * branches
+        return bool(by_reading < by_index)
+
     def _sample(self, branch: Branch, search: Search) -> list[Any]:
         """The sort key and the id of the branch's first rows, and what fits: the filters, and each word."""
-        words = [search.word_by_reading(word) for word in search.words]
-        columns = [test.alias(f"fits{number}") for number, test in enumerate([branch.condition, *words])]
-        # What the index does not serve is no condition here, or a rare tag would make the sample endless.
-        sample = self._keys(Branch(branch.source, branch.begins), *columns).limit(SAMPLE).alias("sample")
-        flags = [getattr(sample.c, f"fits{number}") for number in range(len(columns))]
-        any_word = reduce(lambda left, right: left | right, flags[1:])
+        sample = self._looked_at(branch, search, SAMPLE)
+        flags = [getattr(sample.c, f"fits{number}") for number in range(1 + len(search.words))]
+        any_word = reduce(or_, flags[1:])
         return limited_rows(
             Ticket.select(sample.c.sort_key, sample.c.id, *flags).from_(sample).where(any_word)
         )
 
-    def _matching(self, sight: Sight, search: Search, words: Sequence[str]) -> list[tuple[Any, int]]:
-        branch = Branch(Ticket, sight.condition & search.by_index(words))
-        return [(key, ticket_id) for ticket_id, key in limited_rows(self._keys(branch))]
+    def _looked_at(self, branch: Branch, search: Search, many: int) -> Any:
+        """A table: the branch's first rows, whether they fit or not."""
+        words = [search.word_by_reading(word) for word in search.words]
+        columns = [test.alias(f"fits{number}") for number, test in enumerate([branch.condition, *words])]
+        # What the index does not serve is no condition here, or a rare tag would make the sample endless.
+        begins = branch.condition if branch.begins is None else branch.begins
+        return self._keys(Branch(branch.source, begins), *columns).limit(many).alias("sample")
 
-    def _reading(self, branches: Sequence[Branch], search: Search) -> list[tuple[Any, int]]:
+    def _matching(
+        self, sight: Sight, search: Search, words: Sequence[str], *, seconds: float | None = None
+    ) -> list[tuple[Any, int]]:
+        branch = Branch(Ticket, sight.condition & search.by_index(words))
+        return [(key, ticket_id) for ticket_id, key in limited_rows(self._keys(branch), seconds=seconds)]
+
+    def _reading(
+        self, branches: Sequence[Branch], search: Search, *, seconds: float | None = None
+    ) -> list[tuple[Any, int]]:
+        texts = search.by_reading()
+        queries = [self._keys(Branch(branch.source, branch.condition & texts)) for branch in branches]
         return [
-            (key, ticket_id)
-            for branch in branches
-            for ticket_id, key in limited_rows(
-                self._keys(Branch(branch.source, branch.condition & search.by_reading()))
-            )
+            (key, ticket_id) for query in queries for ticket_id, key in limited_rows(query, seconds=seconds)
         ]
 
     def _keys(self, branch: Branch, *more: Any) -> Any:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from sav.models.database import is_sqlite
 from sav.models.tables import Ticket
 from sav.queries import ticket_inbox, ticket_roads
 from sav.queries.pages import PageRequest
+from sav.queries.statement_limit import SearchTooSlow, limited_rows
 from sav.queries.ticket_inbox import Order, TicketFilter, list_tickets
 from tests.factories.tickets import make_ticket
 
@@ -96,24 +98,40 @@ def test_every_road_finds_what_the_oracle_finds(
         for ticket in corpus
         if sees(caller, ticket) and oracle(f"{ticket.subject} {ticket.description}", query)
     }
-    # All is read; the index is asked; the sample suffices, or sends on to one of these two.
+    # All is read; the sample suffices, or sends on to one of the two roads, or to a second sample that does.
+    # Which of these looks quicker is a matter of what a page costs; the one that does may take too long.
     roads = {
-        "reading": (True, 0, 0),
-        "index": (False, 1, 10**6),
-        "sample, then index": (False, 5, 2),
-        "sample, then reading": (False, 5, -1),
-        "sample alone": (False, 1000, 2),
+        "reading": (True, 0, 0, 7, 0, False),
+        "index": (False, 1, 10**6, 1, 0, False),
+        "sample, then index": (False, 5, 2, 7, 0, False),
+        "sample, then reading": (False, 5, -1, 7, 0, False),
+        "sample alone": (False, 1000, 2, 7, 0, False),
+        "second sample, then reading": (False, 5, 10**6, 7, 10**9, False),
+        "second sample alone": (False, 5, 10**6, 1000, 0, False),
+        "index, then reading": (False, 1, 10**6, 1, 0, True),
+        "reading, then index": (False, 1, 10**6, 7, 10**9, True),
     }
-    for name, (few, sample, rare) in roads.items():
+    for name, (few, sample, rare, wider, page_cost, is_slow) in roads.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ticket_roads, "_rows_of", lambda *_, few=few: 0 if few else ticket_roads.FEW + 1)
             patch.setattr(ticket_inbox, "SAMPLE", sample)
             patch.setattr(ticket_inbox, "RARE", rare)
+            patch.setattr(ticket_inbox, "WIDER_SAMPLE", wider)
+            patch.setattr(ticket_inbox, "PAGE_COST", page_cost)
+            patch.setattr(ticket_inbox, "FEWEST_APART", 10**9)
+            if is_slow:
+                patch.setattr(ticket_inbox, "limited_rows", first_tries_fail)
             assert found(query, caller, order, per_page=100) == [expected], name
             pages = found(query, caller, order, per_page=7)
             assert [len(page) for page in pages[:-1]] == [7] * (len(pages) - 1), name
             assert set().union(*pages) == expected, name
             assert sum(map(len, pages)) == len(expected), name
+
+
+def first_tries_fail(query: Any, *, seconds: float | None = None) -> Any:
+    if seconds is not None:
+        raise SearchTooSlow
+    return limited_rows(query)
 
 
 def found(query: str, caller: Caller, order: Order, *, per_page: int) -> list[set[int]]:
