@@ -65,8 +65,9 @@ What still grows with the desk: filters that are each common and rare together (
 leaves the fewest are looked at); tickets changed since some time and sorted by priority or from the oldest
 on (the tickets of one month); the numbered pages up to the 10,000th row, of which index entries are read;
 totals that the sums cannot tell (the index entries of one filter); the medians of statistics (the index
-entries up to the rank). A search for signs, or for words of one or two letters, by an admin is broken off
-after 4 s (`search_too_slow`).
+entries of one bucket of durations); a search for a word of some thousand tickets by a filter that leaves
+few of these (a page of the table for each ticket that has the word). A search for signs, or for words of
+one or two letters, by an admin is broken off after 4 s (`search_too_slow`).
 """
 
 

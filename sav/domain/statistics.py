@@ -37,12 +37,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = Literal[
     "status", "priority", "category", "source", "rating", "escalated", "reopened",
     "first_response", "resolution", "opened", "resolved", "closed", "resolved_by", "load",
+    "first_response_in", "resolution_in",
 ]  # fmt: skip
 Duration = Literal["first_response", "resolution"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DURATIONS: tuple[Duration, ...] = ("first_response", "resolution")
 PER_DAY: tuple[Kind, ...] = ("opened", "resolved", "closed")
+BUCKETED: dict[Duration, Kind] = {"first_response": "first_response_in", "resolution": "resolution_in"}
+"""The kinds by which durations are also summed by their size: a percentile is looked for in one bucket."""
+BUCKET_DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,12 @@ class TicketNumbers:
 def micros_between(start: datetime, end: datetime | None) -> int | None:
     """How long something took; never less than nothing, though clocks of two processes may say so."""
     return None if end is None else max(0, (end - start) // _MICROSECOND)
+
+
+def bucket_of(micros: int) -> int:
+    """The least duration of the same bucket: the first digits, then zeros, so none is wider than a tenth."""
+    unit: int = 10 ** max(0, len(str(micros)) - BUCKET_DIGITS)
+    return micros - micros % unit
 
 
 class Mark(NamedTuple):
@@ -96,8 +106,10 @@ def marks(ticket: TicketNumbers | None) -> Iterator[Mark]:
         yield Mark("reopened", created)
     if ticket.first_response_micros is not None:
         yield Mark("first_response", created, micros=ticket.first_response_micros)
+        yield Mark("first_response_in", created, str(bucket_of(ticket.first_response_micros)))
     if ticket.resolution_micros is not None:
         yield Mark("resolution", created, micros=ticket.resolution_micros)
+        yield Mark("resolution_in", created, str(bucket_of(ticket.resolution_micros)))
     if ticket.closed_at is not None:
         yield Mark("closed", ticket.closed_at)
     if ticket.resolved_at is not None:
@@ -257,6 +269,11 @@ class Tally:
     def add_day(self, kind: str, number: int, tickets: int) -> None:
         """Counts what happened on the day of this number."""
         self.days[kind, number] += tickets
+
+    def buckets(self, kind: Duration) -> list[tuple[int, int]]:
+        """How many durations are in each bucket, by its least, in rising order."""
+        counts = self.counts.items()
+        return sorted((int(label), n) for (of, label), n in counts if of == BUCKETED[kind] and n)
 
     def _count(self, ticket: TicketNumbers | None, sign: int, durations: dict[str, list[int]]) -> None:
         for mark in marks(ticket):

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
+import peewee
+
 from sav.domain.statistics import (
+    BLOCK,
+    BUCKET_DIGITS,
+    BUCKETED,
+    DAY,
     KINDS,
     QUARTER,
     Cell,
@@ -24,6 +31,7 @@ from sav.domain.statistics import (
     wider_widths,
 )
 from sav.models.database import database, for_update, is_sqlite, retry_deadlocks, transaction
+from sav.models.kept_sums import BUCKETS_TURN, TURN, kept_up
 from sav.models.tables import CountedTicket, DeskCount, Ticket, WiderCount
 from sav.models.ticket_numbers import (
     COUNTED_COLUMNS,
@@ -38,13 +46,21 @@ TICKETS_A_TRANSACTION = 500
 TICKETS_A_TURN = 5_000
 """How many one turn of a worker counts, well within its lease; another turn counts the rest."""
 CELLS_A_STATEMENT = 1_000
-TURN = Cell("load", -1, "")
-"""A row beside all sums, which whoever counts holds: sums are changed by one at a time."""
-
 _SERVER = " ON DUPLICATE KEY UPDATE tickets = tickets + VALUES(tickets), micros = micros + VALUES(micros)"
 _SQLITE = (
     " ON CONFLICT ({key}) DO UPDATE SET "
     "tickets = tickets + excluded.tickets, micros = micros + excluded.micros"
+)
+
+# What `slot_of` and `bucket_of` say, for the many tickets of a desk at once.
+_DAY_AND_BUCKET = (
+    f"DATEDIFF(created_at, '1970-01-01') * {DAY // QUARTER}",
+    f"CONCAT(LEFT({{micros}}, {BUCKET_DIGITS}), REPEAT('0', LENGTH({{micros}}) - {BUCKET_DIGITS}))",
+)
+_DAY_AND_BUCKET_SQLITE = (
+    f"CAST(julianday(date(created_at)) - julianday('1970-01-01') AS INTEGER) * {DAY // QUARTER}",
+    f"substr({{micros}}, 1, {BUCKET_DIGITS}) || "
+    f"substr('{'0' * 20}', 1, max(0, length({{micros}}) - {BUCKET_DIGITS}))",
 )
 
 Sums = Mapping[Cell, tuple[int, int]]
@@ -72,16 +88,15 @@ def count_for_a_while(*, tickets: int = TICKETS_A_TURN) -> bool:
 
 
 def take_turn() -> None:
-    """In the caller's transaction: waits until nobody else changes sums; sees to it that the wider are right.
+    """In the caller's transaction: waits until nobody else changes sums; sees to it that all are right.
 
-    Both tables count the turns: an older version of this program changes sums and not the wider ones.
+    Turns are counted beside each kind of sums: older versions of this program do not change all of them.
     """
-    add_to_sums({TURN: (1, 0)})
-    turns, wider_turns = (
-        row.select(row.tickets).where(row.kind == TURN.kind, row.slot == TURN.slot).scalar()
-        for row in (DeskCount, WiderCount)
-    )
-    if turns != wider_turns:
+    add_to_sums({TURN: (1, 0), BUCKETS_TURN: (1, 0)})
+    kept = kept_up()
+    if not kept.buckets:
+        make_buckets_anew()
+    if not (kept.buckets and kept.wider):
         make_wider_sums_anew()
 
 
@@ -138,6 +153,41 @@ def _add(table: str, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
         places = ", ".join([f"({', '.join([sign] * len(some[0]))})"] * len(some))
         statement = f"INSERT INTO {table} ({key}, tickets, micros) VALUES {places}{on_conflict}"  # noqa: S608
         database.execute_sql(statement, [value for row in some for value in row])
+
+
+def make_buckets_anew() -> None:
+    """The sums of durations by their size, from what each ticket was counted as; as below."""
+    for kind in BUCKETED.values():
+        DeskCount.delete().where(DeskCount.kind == kind).execute()
+    created = CountedTicket.created_at
+    ends: Any = CountedTicket.select(peewee.fn.MIN(created), peewee.fn.MAX(created)).tuples()
+    oldest, newest = ends[0]
+    since = oldest and start_of_slot(slot_of(oldest, DAY))
+    while since and since <= newest:
+        # As much at a time as no statement's time limit could break off.
+        _make_buckets(since, since + BLOCK)
+        since += BLOCK
+    turns = DeskCount.select(DeskCount.tickets).where(
+        DeskCount.kind == TURN.kind, DeskCount.slot == TURN.slot
+    )
+    DeskCount.update(tickets=turns.scalar()).where(
+        DeskCount.kind == BUCKETS_TURN.kind, DeskCount.slot == BUCKETS_TURN.slot
+    ).execute()
+
+
+def _make_buckets(since: datetime, until: datetime) -> None:
+    """Those of whole days."""
+    day, bucket = _DAY_AND_BUCKET_SQLITE if is_sqlite() else _DAY_AND_BUCKET
+    sign = "?" if is_sqlite() else "%s"
+    for kind, bucketed in BUCKETED.items():
+        micros = f"{kind}_micros"
+        database.execute_sql(
+            "INSERT INTO desk_counts (kind, slot, label, tickets, micros) "  # noqa: S608
+            f"SELECT '{bucketed}', slot, label, COUNT(*), 0 FROM (SELECT {day} AS slot, "
+            f"{bucket.format(micros=micros)} AS label FROM counted_tickets WHERE {micros} IS NOT NULL "
+            f"AND created_at >= {sign} AND created_at < {sign}) AS marks GROUP BY slot, label",
+            [CountedTicket.created_at.db_value(instant) for instant in (since, until)],
+        )
 
 
 def make_wider_sums_anew() -> None:

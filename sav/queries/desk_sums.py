@@ -36,18 +36,6 @@ _DAYS = (
 )
 
 
-def has_wider_sums() -> bool:
-    """Whether the wider sums are those of the others, in this state of the database."""
-    same_turn = (WiderCount.kind == DeskCount.kind) & (WiderCount.slot == DeskCount.slot)
-    turns: Any = (
-        DeskCount.select(DeskCount.tickets, WiderCount.tickets)
-        .join(WiderCount, peewee.JOIN.LEFT_OUTER, on=same_turn)
-        .where(DeskCount.kind == "load", DeskCount.slot == -1)
-        .tuples()
-    )
-    return all(turn == wider_turn for turn, wider_turn in turns)
-
-
 def add_sums(tally: Tally, whole: Span, *, wider: bool) -> None:
     """Adds the sums of whole days, and what is so now."""
     blocks = whole_slots(whole, BLOCK)

@@ -7,9 +7,11 @@ in as it is. Everything is read from one state of the database, and so is exact 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import reduce
+from itertools import accumulate
 from operator import or_
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,6 +44,7 @@ from sav.domain.statistics import (
     width_of,
 )
 from sav.models.database import snapshot
+from sav.models.kept_sums import kept_up
 from sav.models.tables import Agent, CountedTicket, Ticket
 from sav.models.ticket_numbers import (
     COUNTED_COLUMNS,
@@ -49,9 +52,9 @@ from sav.models.ticket_numbers import (
     counted_numbers,
     current_numbers,
 )
-from sav.queries.desk_sums import add_days, add_sums, has_wider_sums
+from sav.queries.desk_sums import add_days, add_sums
 
-FEW_VALUES = 20_000
+FEW_VALUES = 500
 """Durations of so many tickets are read and sorted; those of more are walked along, up to the rank."""
 ROWS_A_BATCH = 2_000
 """How many tickets are held in memory at a time."""
@@ -114,13 +117,16 @@ def _behind(last: Any) -> tuple[Any, ...]:
 
 
 def _count_desk(tally: Tally, calendar: Calendar, span: Span) -> dict[Duration, Spread]:
-    wider = has_wider_sums()
-    add_sums(tally, whole_slots(span, DAY), wider=wider)
-    add_days(tally, calendar, whole_slots(span, QUARTER), wider=wider)
+    kept = kept_up()
+    add_sums(tally, whole_slots(span, DAY), wider=kept.wider)
+    add_days(tally, calendar, whole_slots(span, QUARTER), wider=kept.wider)
     _add_edges(tally, span)
-    counted = {kind: tally.counts[kind, ""] for kind in DURATIONS}
+    counted: dict[Duration, Values] = {
+        kind: _counted_values(kind, span, tally.counts[kind, ""], tally.buckets(kind) if kept.buckets else [])
+        for kind in DURATIONS
+    }
     _correct(tally)
-    return {kind: _spread(tally, kind, _counted_values(kind, span, counted[kind])) for kind in DURATIONS}
+    return {kind: _spread(tally, kind, counted[kind]) for kind in DURATIONS}
 
 
 def _add_edges(tally: Tally, span: Span) -> None:
@@ -164,8 +170,8 @@ def _correct(tally: Tally) -> None:
         batch = list(query.where(Ticket.id > batch[-1][0])) if len(batch) == ROWS_A_BATCH else []
 
 
-def _counted_values(kind: Duration, span: Span, count: int) -> Values:
-    """The durations of the counted tickets of a span, in order, from whichever end is nearer."""
+def _counted_values(kind: Duration, span: Span, count: int, buckets: Sequence[tuple[int, int]]) -> Values:
+    """The durations of the counted tickets of a span, in order, from the beginning of a rank's bucket."""
     column = _DURATION_COLUMNS[kind]
     query = CountedTicket.select(column).where(column.is_null(False))
     if span.since:
@@ -173,6 +179,8 @@ def _counted_values(kind: Duration, span: Span, count: int) -> Values:
     if span.until:
         query = query.where(CountedTicket.created_at < span.until)
 
+    buckets = buckets or [(0, count)]
+    ranks = [0, *accumulate(within for _, within in buckets)]
     few: list[int] = []
 
     def values(rank: int, many: int) -> Sequence[int]:
@@ -183,11 +191,10 @@ def _counted_values(kind: Duration, span: Span, count: int) -> Values:
             rows: Any = query.tuples()
             few[:] = few or sorted(value for (value,) in rows)
             return few[rank : rank + many]
-        if rank <= count // 2:
-            rising: Any = query.order_by(column).offset(rank).limit(many).tuples()
-            return [value for (value,) in rising]
-        falling: Any = query.order_by(column.desc()).offset(count - rank - many).limit(many).tuples()
-        return [value for (value,) in falling][::-1]
+        place = bisect_right(ranks, rank) - 1
+        least, before = buckets[place][0], ranks[place]
+        rising: Any = query.where(column >= least).order_by(column).offset(rank - before).limit(many).tuples()
+        return [value for (value,) in rising]
 
     return values
 

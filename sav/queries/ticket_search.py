@@ -2,8 +2,9 @@
 
 Each word of it begins a word of the text. That can be found out in two ways, which find the same: from the
 texts themselves, quick when few rows are looked at or most of them fit; and from the full-text index, quick
-when the word is rare, whereas it takes a second for a word that a third of a million tickets hold. Which
-one is taken is decided in `ticket_inbox`; here is how either is said.
+when the word is rare: for every ticket that has it, a page of the table is read, mostly from the disk. For
+a word that a third of a million tickets hold it takes many seconds. Which one is taken is decided in
+`ticket_inbox`; here is how either is said.
 
 MySQL, MariaDB and SQLite find the same but for this: servers take ß for ss and œ for oe, and on SQLite
 accents make a difference in scripts other than Latin.

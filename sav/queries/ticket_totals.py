@@ -9,8 +9,9 @@ import peewee
 from sav.domain.statistics import NO_CATEGORY, Kind, Span
 from sav.domain.ticket_lifecycle import STATUSES
 from sav.models.database import database, is_sqlite, snapshot
+from sav.models.kept_sums import kept_up
 from sav.models.tables import CountedTicket, Ticket, WiderCount
-from sav.queries.desk_sums import has_wider_sums, sums_of_blocks
+from sav.queries.desk_sums import sums_of_blocks
 from sav.queries.statement_limit import limited_rows
 from sav.queries.ticket_roads import Branch, Sight, narrowest, road
 from sav.queries.ticket_search import Search
@@ -60,7 +61,7 @@ def _from_sums(sight: Sight) -> int | None:
         return None
     with snapshot():
         uncounted = Ticket.select(Ticket.id).where(Ticket.uncounted)
-        if not has_wider_sums() or uncounted.limit(1).offset(MOST_UNCOUNTED).exists():
+        if not kept_up().wider or uncounted.limit(1).offset(MOST_UNCOUNTED).exists():
             return None
         sums: Any = sums_of_blocks([kind], Span()).where(WiderCount.label.in_(labels)).tuples()
         kept = sum(int(tickets) for _, _, tickets, _ in sums)

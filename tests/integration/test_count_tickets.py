@@ -20,6 +20,7 @@ from sav.operations.recount_tickets import (
     recount_wider_sums,
 )
 from sav.operations.settle_ticket import close_ticket, resolve_ticket
+from sav.queries import statistics
 from sav.queries.statistics import read_statistics
 from tests.actors.threads import at_the_same_time
 from tests.factories.tickets import make_ticket
@@ -28,6 +29,7 @@ from tests.plugins.desk import occasion
 pytestmark = pytest.mark.usefixtures("empty_database")
 
 NOW = datetime(2026, 3, 30, 12, 0, tzinfo=UTC)
+NOON_OF_LONG_AGO = NOW - timedelta(days=100)
 
 
 def numbers(**span: datetime) -> Statistics:
@@ -80,6 +82,27 @@ def test_turns_of_an_older_version_make_no_number_wrong() -> None:
     assert before.total == 9
     count_changed_tickets()
     assert recount(repair=False) == Recounted(10)
+    assert numbers() == before
+
+
+def test_durations_that_an_older_version_counted_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "FEW_VALUES", 0)
+    for number in range(30):
+        at = NOON_OF_LONG_AGO + timedelta(days=number)
+        took = timedelta(seconds=7**number % 100_003, microseconds=number)
+        make_ticket("resolved", at=at, resolved_at=at + took, first_response_at=at + 2 * took)
+    before = numbers()
+    count_for_a_while()
+    assert numbers() == before
+    expected = sums()
+    # It changes the sums, and those of durations by their size not at all.
+    DeskCount.update(tickets=DeskCount.tickets + 1).where(DeskCount.slot == -1).execute()
+    WiderCount.update(tickets=WiderCount.tickets + 1).where(WiderCount.slot == -1).execute()
+    DeskCount.update(label="7").where(DeskCount.kind == "resolution_in", DeskCount.label != "7").execute()
+    assert numbers() == before
+    count_changed_tickets()
+    assert sums() == expected
+    assert recount(repair=False) == Recounted(30)
     assert numbers() == before
 
 

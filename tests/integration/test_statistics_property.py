@@ -26,6 +26,7 @@ from sav.operations.edit_ticket import delete_ticket, edit_ticket
 from sav.operations.open_ticket import DeskRules, NewTicket, open_ticket
 from sav.operations.settle_ticket import close_ticket, rate_ticket, resolve_ticket
 from sav.operations.ticket_change import change_ticket
+from sav.queries import statistics
 from sav.queries.statistics import read_statistics
 from tests.factories.agents import make_agent
 from tests.integration.statistics_oracle import recount
@@ -219,17 +220,22 @@ def _expected(tickets: Any, roster: Any, caller: Caller, span: Span, zone: ZoneI
     beginning=st.sampled_from(BEGINNINGS),
     life=st.lists(steps(), min_size=5, max_size=40),
     zone=st.sampled_from(ZONES),
+    few=st.sampled_from([0, 500]),
     cuts=st.tuples(*[st.timedeltas(timedelta(hours=-6), timedelta(days=3))] * 2),
 )
 @pytest.mark.timeout(300)
 def test_numbers_are_those_of_a_recount(
     empty_database: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
     beginning: datetime,
     life: list[Step],
     zone: str,
+    few: int,
     cuts: tuple[timedelta, timedelta],
 ) -> None:
     empty_tables()
+    # Percentiles of few durations and of many are found in two ways.
+    monkeypatch.setattr(statistics, "FEW_VALUES", few)
     for agent_id in AGENTS:
         make_agent(agent_id)
     history = History(beginning)

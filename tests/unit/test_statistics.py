@@ -16,6 +16,7 @@ from sav.domain.statistics import (
     Calendar,
     Span,
     TicketNumbers,
+    bucket_of,
     corrected,
     edges,
     marks,
@@ -43,6 +44,16 @@ def test_values_are_read_as_if_all_had_been_sorted_anew(
 
     values = corrected(some, put_in=put_in, taken_out=taken_out)
     assert list(values(rank, many)) == left[rank : rank + many]
+
+
+@given(micros=st.integers(0, 10**15), other=st.integers(0, 10**15))
+def test_buckets_are_in_the_order_of_what_they_hold(micros: int, other: int) -> None:
+    least = bucket_of(micros)
+    assert least <= micros <= max(99, least * 1.1)
+    assert bucket_of(least) == least
+    assert (bucket_of(min(micros, other)), bucket_of(max(micros, other))) == tuple(
+        sorted([bucket_of(micros), bucket_of(other)])
+    )
 
 
 def test_only_what_lies_around_a_rank_is_looked_at() -> None:
