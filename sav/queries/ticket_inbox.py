@@ -157,8 +157,14 @@ class _Shelf:
 
     def _in_full(self, chosen: Any) -> list[Ticket]:
         # Only the chosen rows are read in full, not all that were passed over.
-        query = Ticket.select(*SHOWN_OF_TICKETS).join(chosen, on=(Ticket.id == chosen.c.id))
-        return objects(query.order_by(*self._order_by(self._field)))
+        return self._in_order(Ticket.select(*SHOWN_OF_TICKETS).join(chosen, on=(Ticket.id == chosen.c.id)))
+
+    def _in_order(self, query: Any) -> list[Ticket]:
+        """The rows of a page. Sorted here: MariaDB would write their texts into a table on its disk first."""
+        return sorted(objects(query), key=self._place, reverse=self._descending)
+
+    def _place(self, ticket: Ticket) -> tuple[Any, int]:
+        return getattr(ticket, self._column), ticket.id
 
     def found(self, sights: Sequence[Sight], search: Search) -> list[Ticket]:
         """What is in these sights and fits the search."""
@@ -167,8 +173,7 @@ class _Shelf:
         ids = [ticket_id for _, ticket_id in keys[self._page.offset : self._reach]]
         if not ids:
             return []
-        query = Ticket.select(*SHOWN_OF_TICKETS).where(Ticket.id.in_(ids))
-        return objects(query.order_by(*self._order_by(self._field)))
+        return self._in_order(Ticket.select(*SHOWN_OF_TICKETS).where(Ticket.id.in_(ids)))
 
     def _found_in(self, sight: Sight, search: Search) -> list[tuple[Any, int]]:
         way = road(sight, self._column, must_know=True)
@@ -280,4 +285,4 @@ class _Shelf:
         return (field > key) | ((field == key) & (Ticket.id > row_id))
 
     def cursor_behind(self, ticket: Ticket) -> str:
-        return encode_cursor(self._order, getattr(ticket, self._column), ticket.id)
+        return encode_cursor(self._order, *self._place(ticket))

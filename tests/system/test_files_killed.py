@@ -145,7 +145,7 @@ def test_rows_and_objects_agree_after_the_sweep(
     tmp_path: Path,
 ) -> None:
     store, objects = storage
-    settings = fresh_account(f"files_{store['SAV_STORAGE']}")
+    settings = fresh_account(store["SAV_STORAGE"])
     database = Database(settings)
     fast = {"FILE_SWEEP_AGE_HOURS": str(SWEEP_AGE_SECONDS / 3600), "LOG_LEVEL": "info"}
     with site_at(database=settings | store | fast, broker=fresh_broker(), directory=tmp_path) as site:
