@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import dramatiq
 
@@ -182,6 +183,6 @@ def _export(means: Means, claim: Claim) -> None:
 def declare_actors(broker: dramatiq.Broker, effects: Mapping[str, Effect], *, queue_name: str) -> None:
     """Makes each effect an actor of the same name, which takes tickets' ids."""
     for name, effect in effects.items():
-        dramatiq.actor(
-            actor_name=name, queue_name=queue_name, broker=broker, time_limit=_LONG_JOBS.get(name)
-        )(effect)
+        # Left out where the broker's own limit holds: with None it would know of no limit at all.
+        limit: dict[str, Any] = {"time_limit": _LONG_JOBS[name]} if name in _LONG_JOBS else {}
+        dramatiq.actor(actor_name=name, queue_name=queue_name, broker=broker, **limit)(effect)

@@ -1,13 +1,15 @@
 """A worker as it runs: dramatiq, its middleware, the relay and the actors on a real broker."""
 
 import json
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dramatiq
 import pika
 import pytest
-from dramatiq.middleware import SkipMessage
+from dramatiq.middleware import SkipMessage, TimeLimit
 from dramatiq.worker import Worker
 
 from sav import bootstrap
@@ -53,7 +55,20 @@ def test_every_effect_that_somebody_owes_is_in_the_table() -> None:
     assert table.keys() == named | asked_for == RETRY_POLICIES.keys()
 
 
-def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscriber: Subscriber) -> None:
+def test_every_effect_has_a_time_limit(settings: Settings) -> None:
+    broker = bootstrap.worker_broker(settings)
+    (limits,) = (part for part in broker.middleware if isinstance(part, TimeLimit))
+    for name in broker.get_declared_actors():
+        message = dramatiq.Message(queue_name="q", actor_name=name, args=(), kwargs={}, options={})
+        limits.before_process_message(broker, message)
+        (deadline,) = limits.manager.deadlines.values()
+        minutes = 14 if name == BUILD_EXPORT else 5
+        assert deadline - time.monotonic() == pytest.approx(minutes * 60, abs=5)
+
+
+def test_a_worker_follows_hints_until_nothing_is_owed(
+    settings: Settings, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
     with running(bootstrap.worker_broker(settings)):
         sender = bootstrap.web_hints(settings)
         tickets = [new_ticket(messages=2) for _ in range(5)]
@@ -62,6 +77,8 @@ def test_a_worker_follows_hints_until_nothing_is_owed(settings: Settings, subscr
         assert sender.stop(timeout_seconds=10)
     for ticket_id in tickets:
         assert subscriber.first_sequences(ticket_id) == [1, 2, 3]
+    of_dramatiq = (record for record in caplog.records if record.name.startswith("dramatiq"))
+    assert [record.message for record in of_dramatiq if record.levelno >= logging.WARNING] == []
 
 
 def test_a_worker_finds_what_was_owed_before_it_started(settings: Settings, subscriber: Subscriber) -> None:
