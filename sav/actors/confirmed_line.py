@@ -68,7 +68,9 @@ class ConfirmedLine:
             self.close()
             raise
 
-    def send(self, messages: Sequence[Message]) -> dict[int, BaseException]:
+    def send(
+        self, messages: Sequence[Message], *, timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS
+    ) -> dict[int, BaseException]:
         """Publishes in order; returns once all are confirmed, or when that cannot be hoped for any more.
 
         By its place, why a message may not be out; the line is of no more use then: a channel whose publish
@@ -78,7 +80,7 @@ class ConfirmedLine:
         with contextlib.suppress(pika.exceptions.AMQPError):
             for message in messages:
                 self._publish(message)
-        self._wait(lambda: not self._on_their_way)
+        self._wait(lambda: not self._on_their_way, timeout_seconds=timeout_seconds)
         unsure = self._closed_because or NotConfirmed()
         troubles: dict[int, BaseException] = {}
         for place in range(len(messages)):

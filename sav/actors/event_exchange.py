@@ -9,10 +9,13 @@ import pika.exceptions
 
 from sav.actors.amqp import HEARTBEAT_SECONDS
 from sav.actors.circuit_breaker import CircuitBreaker
-from sav.actors.confirmed_line import ConfirmedLine, Message
+from sav.actors.confirmed_line import CONFIRM_TIMEOUT_SECONDS, ConfirmedLine, Message, NotConfirmed
 from sav.actors.envelope import Outgoing, envelope
 from sav.settings import Settings
 
+WAVE_SECONDS = CONFIRM_TIMEOUT_SECONDS
+"""How long one call may take with all that it sends again, but for the opening of a line: its caller's lease
+goes on running meanwhile."""
 LONGEST_IDLE_SECONDS = HEARTBEAT_SECONDS / 2
 """A connection that was not used for longer is replaced: nobody has answered its heartbeats meanwhile."""
 
@@ -36,13 +39,14 @@ class EventExchange:
         Raises when nothing could be sent. An event that is not known to be out may be so all the same: it
         may be published twice, with the same id.
         """
+        stop_at = time.monotonic() + WAVE_SECONDS
         messages = [_message(event) for event in events]
         try:
             unsure = self._send(messages)
         except Exception:
             self._breaker.failed()
             raise
-        return self._send_again(messages, sorted(unsure))
+        return self._send_again(messages, sorted(unsure), stop_at=stop_at)
 
     def release(self) -> None:
         """Closes this thread's line."""
@@ -51,12 +55,14 @@ class EventExchange:
         if line is not None:
             line.close()
 
-    def _send_again(self, messages: Sequence[Message], places: Sequence[int]) -> list[BaseException | None]:
+    def _send_again(
+        self, messages: Sequence[Message], places: Sequence[int], *, stop_at: float
+    ) -> list[BaseException | None]:
         """Each alone: a line from before proves little about the broker, and one event that the broker
         refuses takes the others on its channel with it."""
         troubles: list[BaseException | None] = [None] * len(messages)
         for done, place in enumerate(places):
-            trouble = self._send_alone(messages[place])
+            trouble = self._send_alone(messages[place], stop_at=stop_at)
             troubles[place] = trouble
             if trouble is not None and not isinstance(trouble, pika.exceptions.ChannelClosedByBroker):
                 # Not this event's fault: so it would be with all that follow.
@@ -67,16 +73,21 @@ class EventExchange:
         self._breaker.succeeded()
         return troubles
 
-    def _send_alone(self, message: Message) -> BaseException | None:
+    def _send_alone(self, message: Message, *, stop_at: float) -> BaseException | None:
+        left_seconds = stop_at - time.monotonic()
+        if left_seconds <= 0:
+            return NotConfirmed()
         try:
-            return self._send([message]).get(0)
+            return self._send([message], timeout_seconds=left_seconds).get(0)
         except Exception as error:
             return error
 
-    def _send(self, messages: Sequence[Message]) -> dict[int, BaseException]:
+    def _send(
+        self, messages: Sequence[Message], *, timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS
+    ) -> dict[int, BaseException]:
         line = self._line()
         try:
-            troubles = line.send(messages)
+            troubles = line.send(messages, timeout_seconds=timeout_seconds)
         except BaseException:
             self.release()
             raise

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
 from sav.actors import event_exchange
-from sav.actors.confirmed_line import ConfirmedLine, Nacked
+from sav.actors.confirmed_line import ConfirmedLine, Nacked, NotConfirmed
 from sav.actors.envelope import Outgoing
 from sav.actors.event_exchange import EventExchange
 from sav.operations.due_effects import Publication
@@ -71,15 +72,22 @@ def test_many_at_once_arrive_in_their_order(exchange: EventExchange, subscriber:
     assert len(subscriber.properties) == count, "and none of them twice"
 
 
-def test_one_that_the_broker_cannot_take_is_named_and_the_others_are_out(
-    exchange: EventExchange, settings: Settings, subscriber: Subscriber
-) -> None:
-    exchange([Outgoing(publication(1))])
+@contextmanager
+def refusing(settings: Settings, name: str) -> Iterator[None]:
+    """Meanwhile the broker takes no event of this name: a queue that wants it is full."""
     with pika.BlockingConnection(parameters(settings)) as connection:
         channel = connection.channel()
         full = {"x-max-length": 0, "x-overflow": "reject-publish"}
         queue = channel.queue_declare("", exclusive=True, arguments=full).method.queue
-        channel.queue_bind(queue, settings.RABBITMQ_EXCHANGE, "ticket.closed")
+        channel.queue_bind(queue, settings.RABBITMQ_EXCHANGE, name)
+        yield
+
+
+def test_one_that_the_broker_cannot_take_is_named_and_the_others_are_out(
+    exchange: EventExchange, settings: Settings, subscriber: Subscriber
+) -> None:
+    exchange([Outgoing(publication(1))])
+    with refusing(settings, "ticket.closed"):
         wanted_by_a_full_queue = dataclasses.replace(publication(3), name="ticket.closed")
         events = [publication(2), wanted_by_a_full_queue, publication(4)]
         outcomes = exchange([Outgoing(event) for event in events])
@@ -88,6 +96,23 @@ def test_one_that_the_broker_cannot_take_is_named_and_the_others_are_out(
     exchange([Outgoing(publication(5))])
     subscriber.wait_for(4)
     assert {1, 2, 4, 5} <= set(subscriber.first_sequences(7))
+
+
+def test_nothing_is_sent_again_when_the_time_of_a_wave_is_over(
+    exchange: EventExchange,
+    settings: Settings,
+    subscriber: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_exchange, "WAVE_SECONDS", 0.0)
+    with refusing(settings, "ticket.closed"):
+        refused = [dataclasses.replace(publication(number), name="ticket.closed") for number in (2, 3)]
+        outcomes = exchange([Outgoing(event) for event in (publication(1), *refused)])
+    assert [type(outcome) for outcome in outcomes] == [type(None), NotConfirmed, NotConfirmed]
+    subscriber.wait_for(1)
+    exchange([Outgoing(publication(4))])
+    subscriber.wait_for(2)
+    assert len([each for each in subscriber.properties if each.type == "ticket.closed"]) <= len(refused)
 
 
 def test_an_event_that_nobody_wants_is_no_error(exchange: EventExchange, settings: Settings) -> None:
