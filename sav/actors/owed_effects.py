@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 
 from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connection_lost
-from sav.operations.desk_effects import is_being_done
+from sav.operations.desk_effects import waits_for_somebody
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
 from sav.telemetry.metrics import count_tries, measured_effect
 from sav.telemetry.tracing import begin_effect_span, effect_span
@@ -40,10 +40,15 @@ def do_owed_effects(
     in one transaction, and raises when it cannot: then each is done by itself, and fails by itself.
     """
     owner = str(uuid4())
-    while claims := claim_effects(
-        effect=effect, ticket_ids=ticket_ids, owner=owner, now=datetime.now(UTC), limit=at_a_time
+    full = True
+    # Fewer than could be had are all: what comes later has a hint of its own.
+    while full and (
+        claims := claim_effects(
+            effect=effect, ticket_ids=ticket_ids, owner=owner, now=datetime.now(UTC), limit=at_a_time
+        )
     ):
-        if do_all is not None and len(claims) > 1 and _are_done_together(claims, do_all):
+        full = len(claims) == at_a_time
+        if do_all is not None and _are_done_together(claims, do_all):
             continue
         for claim in claims:
             # Each on behalf of the request that caused it; what `do` binds for itself ends with it too.
@@ -62,7 +67,7 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
     owner = str(uuid4())
     for _ in range(ROUNDS_A_CALL):
         now = datetime.now(UTC)
-        if is_being_done(effect, now=now):
+        if not waits_for_somebody(effect, now=now):
             return
         claims = claim_effects(effect=effect, owner=owner, now=now, limit=TOKENS_TOGETHER)
         if not claims:

@@ -35,47 +35,63 @@ def given(name: str) -> Any:
     return peewee.Value(_Slot(name), converter=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A query's text for one kind of database, its parameters, and what makes objects of its rows."""
+class Statement:
+    """Any query whose text is made once for each kind of database; what it finds is as the driver gives it.
 
-    of: type[peewee.Database]
-    sql: str
-    parameters: tuple[Any, ...]
-    make: Callable[[Sequence[Any]], Any]
+    A list that is given stands for its values: `field.in_([given("ids")])`; nothing is in an empty one.
+    """
 
-    def filled(self, values: Mapping[str, Any]) -> list[Any]:
-        return [values[item.name] if isinstance(item, _Slot) else item for item in self.parameters]
+    def __init__(self, query: Callable[[], Any]) -> None:
+        self._query = query
+        self._of: type[peewee.Database] | None = None
+
+    def run(self, **values: Any) -> Any:
+        """The cursor; `values` are as the database takes them."""
+        if self._of is not type(database.obj):
+            self._prepare(self._query())
+        filled = [values[item.name] if isinstance(item, _Slot) else item for item in self._parameters]
+        if not any(isinstance(value, list) for value in filled):
+            return database.execute_sql(self._sql, filled)
+        pieces, mark = self._sql.split(self._mark), self._mark
+        many = [value if isinstance(value, list) else [value] for value in filled]
+        marks = (", ".join([mark] * len(each)) or "NULL" for each in many)
+        text = "".join(part for pair in zip(pieces, [*marks, ""], strict=True) for part in pair)
+        return database.execute_sql(text, [value for each in many for value in each])
+
+    def _prepare(self, query: Any) -> None:
+        self._sql, parameters = query.sql()
+        self._mark = "?" if is_sqlite() else "%s"
+        self._parameters = tuple(parameters)
+        self._of = type(database.obj)
 
 
-class Prepared(Generic[M]):
+class Prepared(Statement, Generic[M]):
     """A SELECT of one model's columns, told by a function that is called once for each kind of database.
 
     What else it selects must have an alias, and becomes an attribute of the object.
     """
 
     def __init__(self, query: Callable[[], peewee.ModelSelect[M]]) -> None:
-        self._query = query
-        self._text: _Text | None = None
+        super().__init__(query)
 
     def rows(self, **values: Any) -> list[M]:
         """All rows, as objects of the model; `values` are those that the query names as `given`."""
-        text = self._text
-        if text is None or text.of is not type(database.obj):
-            text = self._text = _text_of(self._query())
-        found = database.execute_sql(text.sql, text.filled(values)).fetchall()
-        return [text.make(row) for row in found]
+        found = self.run(**values).fetchall()
+        return [self._make(row) for row in found]
 
     def first(self, **values: Any) -> M | None:
         """The first row, for a query that finds one at most."""
         found = self.rows(**values)
         return found[0] if found else None
 
+    def _prepare(self, query: Any) -> None:
+        self._make = _maker(query.model, tuple(query._returning))
+        super()._prepare(query)
+
 
 def objects(query: peewee.ModelSelect[M]) -> list[M]:
     """The rows of any such query as objects, made quickly."""
-    text = _text_of(query)
-    return [text.make(row) for row in database.execute_sql(text.sql, text.parameters).fetchall()]
+    return Prepared(lambda: query).rows()
 
 
 def insert_rows(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) -> int:
@@ -122,11 +138,6 @@ def update_changed(row: Any) -> None:
     values = [convert(row.__data__[name]) for name, convert in zip(names, converters, strict=True)]
     execute_later(text, [*values, row._pk])
     row._dirty.clear()
-
-
-def _text_of(query: Any) -> _Text:
-    sql, parameters = query.sql()
-    return _Text(type(database.obj), sql, tuple(parameters), _maker(query.model, tuple(query._returning)))
 
 
 def _maker(model: type[M], selected: Sequence[Any]) -> Callable[[Sequence[Any]], M]:

@@ -84,29 +84,32 @@ def assign_open_tickets(*, rules: AssignmentRules, clock: Callable[[], datetime]
     left = ASSIGNMENTS_A_DRAIN
     while left:
         limit = min(left, ASSIGNMENTS_A_TRANSACTION)
-        ticket_ids = next_in_queue(rules=rules, leaving_out=unfit, limit=limit)
-        if not ticket_ids:
-            return True
+        ticket_ids, is_all = next_in_queue(rules=rules, leaving_out=unfit, limit=limit)
         # Whoever had room for one of these has none any more; those behind it may be for somebody else.
         unfit |= _assign(ticket_ids, rules=rules, clock=clock)
+        if is_all:
+            return True
         left -= len(ticket_ids)
     return False
 
 
 def next_in_queue(
     *, rules: AssignmentRules, leaving_out: Collection[int] = (), limit: int = ASSIGNMENTS_A_TRANSACTION
-) -> list[int]:
+) -> tuple[list[int], bool]:
     """The tickets that are given out next, if somebody has room for them: two reads, whatever the backlog.
 
-    Urgent tickets that have escalated come first, then each priority in its turn, within it the oldest.
+    And whether these are all. Urgent tickets that have escalated come first, then each priority in its turn,
+    within it the oldest.
     """
     if not rules.enabled:
-        return []
+        return [], True
     room = _room()
     served = None if room.categories is None else room.categories - rules.except_categories
     if not room.tickets or served == frozenset():
-        return []
-    return _open_tickets(served, rules.except_categories, leaving_out, min(limit, room.tickets))
+        return [], True
+    wanted = min(limit, room.tickets)
+    found = _open_tickets(served, rules.except_categories, leaving_out, wanted + 1)
+    return found[:wanted], len(found) <= wanted
 
 
 def locked_roster() -> dict[int, Candidate]:
@@ -155,6 +158,8 @@ def note_assigned(times: Mapping[int, datetime]) -> None:
 def _assign(ticket_ids: Sequence[int], *, rules: AssignmentRules, clock: Callable[[], datetime]) -> set[int]:
     """Gives out these tickets in their order; returns those that still wait, and that nobody can take."""
     unfit: set[int] = set()
+    if not ticket_ids:
+        return unfit
     with transaction():
         # Without those that were deleted, taken or moved at this very moment.
         tickets = [ticket for ticket in _in_order(ticket_ids) if _waits(ticket, rules)]

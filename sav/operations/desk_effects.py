@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import peewee
+
 from sav.models.database import database, retry_deadlocks, transaction
+from sav.models.prepared import Statement, given
 from sav.models.tables import DueEffect
 from sav.operations import hints
 from sav.operations.effect_claims import DESK, Claim
@@ -31,25 +34,35 @@ def owe_by_desk(effect: str, *, due_at: datetime, now: datetime) -> None:
     database.after_commit(lambda: hints.give({hints.Hint(effect, DESK)}))
 
 
-def is_being_done(effect: str, *, now: datetime) -> bool:
-    """Whether somebody is at work on it: they look again before they end, and so find what is owed by now."""
-    leased = DueEffect.select(DueEffect.id).where(
-        DueEffect.ticket_id == DESK,
-        DueEffect.effect == effect,
-        DueEffect.lease_owner.is_null(False),
-        DueEffect.leased_until > now,
+def waits_for_somebody(effect: str, *, now: datetime) -> bool:
+    """Whether it is owed and nobody is at work on it: they look again before they end, and find it then."""
+    owner, waiting = _AT_WORK.run(effect=effect, now=DueEffect.due_at.db_value(now)).fetchone()
+    return owner is None and bool(waiting)
+
+
+def _at_work() -> Any:
+    is_leased = DueEffect.leased_until > given("now")
+    somebody = peewee.fn.MAX(peewee.Case(None, [(is_leased, DueEffect.lease_owner)]))
+    free = peewee.fn.SUM(peewee.Case(None, [(is_leased | DueEffect.failed_at.is_null(False), 0)], 1))
+    return DueEffect.select(somebody, free).where(
+        DueEffect.ticket_id == DESK, DueEffect.effect == given("effect")
     )
-    return bool(leased.exists())
+
+
+_AT_WORK = Statement(_at_work)
 
 
 @retry_deadlocks
 def finish_desk_effect(claims: Sequence[Claim], *, now: datetime, again_at: datetime | None = None) -> None:
     """Deletes the tokens of what was done; with `again_at` it is owed once more, for what is left."""
+    mine = DueEffect.id.in_([claim.token_id for claim in claims])
+    done = DueEffect.delete().where(mine, DueEffect.lease_owner == claims[0].owner)
+    if again_at is None:
+        done.execute()
+        return
     with transaction():
-        mine = DueEffect.id.in_([claim.token_id for claim in claims])
-        DueEffect.delete().where(mine, DueEffect.lease_owner == claims[0].owner).execute()
-        if again_at is not None:
-            again = desk_token(claims[0].effect, due_at=again_at, now=now)
-            # Looks leased until then, like everything that waits for its time.
-            leased_until = again_at if again_at > now else None
-            DueEffect.insert(**again, leased_until=leased_until).execute()
+        done.execute()
+        again = desk_token(claims[0].effect, due_at=again_at, now=now)
+        # Looks leased until then, like everything that waits for its time.
+        leased_until = again_at if again_at > now else None
+        DueEffect.insert(**again, leased_until=leased_until).execute()

@@ -12,6 +12,7 @@ from typing import Any
 
 from sav.domain.effects import PUBLISH_EVENT
 from sav.models.database import for_update, retry_deadlocks, transaction
+from sav.models.prepared import Statement, given
 from sav.models.tables import DueEffect, Event
 from sav.operations.hints import Hint
 
@@ -72,12 +73,12 @@ def claim_publications(*, ticket_ids: Sequence[int], owner: str, now: datetime) 
     if not owed:
         return []
     batons = [token_ids[0] for token_ids in owed.values()]
-    is_free = DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now)
-    _lease(batons, is_free | (DueEffect.lease_owner == owner), owner=owner, now=now)
+    until = _instant(now + LEASE)
+    _TAKE_BATONS.run(token_ids=batons, owner=owner, until=until, now=_instant(now))
     held = _held_publications(owed, owner)
     followers = {publication.token_id for publication in held}.difference(batons)
     if followers:
-        _lease(list(followers), DueEffect.ticket_id.is_null(False), owner=owner, now=now)
+        _LEASE_FOLLOWERS.run(token_ids=list(followers), owner=owner, until=until)
     return held
 
 
@@ -86,8 +87,7 @@ def complete_effects(*, token_ids: Sequence[int], owner: str) -> int:
     """Deletes the tokens of effects that are done; returns how many were still the owner's."""
     if not token_ids:
         return 0
-    deleted: int = DueEffect.delete().where(_held(token_ids, owner)).execute()
-    return deleted
+    return int(_COMPLETED.run(token_ids=list(token_ids), owner=owner).rowcount)
 
 
 @retry_deadlocks
@@ -154,40 +154,22 @@ def return_hints(*, hints: Sequence[Hint], due_at: datetime, now: datetime) -> N
 
 def _owed_publications(ticket_ids: Sequence[int]) -> dict[int, list[int]]:
     """By ticket, the ids of the tokens of its first unpublished events, in their order; whoever has them."""
-    query = (
-        DueEffect.select(DueEffect.ticket_id, DueEffect.id)
-        .where(DueEffect.ticket_id.in_(list(ticket_ids)), DueEffect.effect == PUBLISH_EVENT)
-        .order_by(DueEffect.ticket_id, DueEffect.sequence)
-    )
     owed: dict[int, list[int]] = {}
-    rows: Any = query.tuples()
-    for ticket_id, token_id in rows:
+    for ticket_id, token_id in _OWED.run(ticket_ids=list(ticket_ids)).fetchall():
         owed.setdefault(ticket_id, []).append(token_id)
     share = max(1, PUBLICATIONS_A_CLAIM // max(1, len(owed)))
     return {ticket_id: token_ids[:share] for ticket_id, token_ids in owed.items()}
 
 
-def _lease(token_ids: Sequence[int], condition: Any, *, owner: str, now: datetime) -> None:
-    until = now + LEASE
-    DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
-        DueEffect.id.in_(list(token_ids)), condition
-    ).execute()
-
-
 def _held_publications(owed: Mapping[int, Sequence[int]], owner: str) -> list[Publication]:
     """What there is to publish of the tickets whose batons are the owner's."""
     batons = {token_ids[0] for token_ids in owed.values()}
-    query = (
-        DueEffect.select(*_PUBLICATION_COLUMNS, DueEffect.lease_owner)
-        .join(Event, on=OF_ITS_FACT)
-        .where(DueEffect.id.in_([token_id for token_ids in owed.values() for token_id in token_ids]))
-        .order_by(DueEffect.ticket_id, DueEffect.sequence)
-    )
+    rows = _PUBLICATIONS.run(token_ids=[token_id for token_ids in owed.values() for token_id in token_ids])
     held: set[int] = set()
     publications: list[Publication] = []
-    rows: Any = query.tuples()
-    for *fields, lease_owner in rows:
-        publication = Publication(*fields)
+    for *values, lease_owner in rows.fetchall():
+        columns = zip(_PUBLICATION_COLUMNS, values, strict=True)
+        publication = Publication(*(column.python_value(value) for column, value in columns))
         if publication.token_id in batons and lease_owner == owner:
             held.add(publication.ticket_id)
         if publication.ticket_id in held:
@@ -197,3 +179,36 @@ def _held_publications(owed: Mapping[int, Sequence[int]], owner: str) -> list[Pu
 
 def _held(token_ids: Sequence[int], owner: str) -> Any:
     return DueEffect.id.in_(list(token_ids)) & (DueEffect.lease_owner == owner)
+
+
+_instant = DueEffect.due_at.db_value
+_LEASE = {"lease_owner": given("owner"), "leased_until": given("until"), "due_at": given("until")}
+_OWED = Statement(
+    lambda: (
+        DueEffect.select(DueEffect.ticket_id, DueEffect.id)
+        .where(DueEffect.ticket_id.in_([given("ticket_ids")]), DueEffect.effect == PUBLISH_EVENT)
+        .order_by(DueEffect.ticket_id, DueEffect.sequence)
+    )
+)
+_TAKE_BATONS = Statement(
+    lambda: DueEffect.update(**_LEASE).where(
+        DueEffect.id.in_([given("token_ids")]),
+        DueEffect.leased_until.is_null()
+        | (DueEffect.leased_until <= given("now"))
+        | (DueEffect.lease_owner == given("owner")),
+    )
+)
+_LEASE_FOLLOWERS = Statement(lambda: DueEffect.update(**_LEASE).where(DueEffect.id.in_([given("token_ids")])))
+_PUBLICATIONS = Statement(
+    lambda: (
+        DueEffect.select(*_PUBLICATION_COLUMNS, DueEffect.lease_owner)
+        .join(Event, on=OF_ITS_FACT)
+        .where(DueEffect.id.in_([given("token_ids")]))
+        .order_by(DueEffect.ticket_id, DueEffect.sequence)
+    )
+)
+_COMPLETED = Statement(
+    lambda: DueEffect.delete().where(
+        DueEffect.id.in_([given("token_ids")]), DueEffect.lease_owner == given("owner")
+    )
+)

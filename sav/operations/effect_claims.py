@@ -7,12 +7,12 @@ the token goes exactly when the effect comes; and give back what failed, until i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 
 from sav.domain.effects import RETRY_POLICIES, RetryPolicy
 from sav.models.database import for_update, retry_deadlocks, transaction
+from sav.models.prepared import Statement, given
 from sav.models.tables import DueEffect, Event
 from sav.operations.due_effects import LAST_ERROR_LENGTH, LEASE, OF_ITS_FACT
 
@@ -49,40 +49,52 @@ def claim_effects(
     their `due_at`), so that no early hint does them too soon.
     """
     with transaction():
-        query = (
-            DueEffect.select(DueEffect.id, DueEffect.ticket_id, DueEffect.sequence)
-            .where(
-                DueEffect.ticket_id.in_(list(ticket_ids)),
-                DueEffect.effect == effect,
-                DueEffect.failed_at.is_null(),
-                DueEffect.leased_until.is_null() | (DueEffect.leased_until <= now),
-            )
-            .order_by(DueEffect.ticket_id, DueEffect.sequence)
-            .limit(limit)
-        )
-        tokens = list(for_update(query, skip_locked=True))
-        if tokens:
-            until = now + LEASE
-            DueEffect.update(lease_owner=owner, leased_until=until, due_at=until).where(
-                DueEffect.id.in_([token.id for token in tokens])
-            ).execute()
-        request_ids = _request_ids([token for token in tokens if token.ticket_id != DESK])
+        tokens = _FREE.run(
+            ticket_ids=list(ticket_ids), effect=effect, now=_instant(now), limit=limit
+        ).fetchall()
+        token_ids = [token_id for token_id, _, _ in tokens]
+        if token_ids:
+            _LEASE.run(owner=owner, until=_instant(now + LEASE), token_ids=token_ids)
+        by_facts = [token_id for token_id, ticket_id, _ in tokens if ticket_id != DESK]
+        request_ids = dict(_REQUEST_IDS.run(token_ids=by_facts).fetchall()) if by_facts else {}
     return [
-        Claim(token.id, effect, token.ticket_id, token.sequence, owner, request_ids.get(token.id))
-        for token in tokens
+        Claim(token_id, effect, ticket_id, sequence, owner, request_ids.get(token_id))
+        for token_id, ticket_id, sequence in tokens
     ]
 
 
-def _request_ids(tokens: Sequence[DueEffect]) -> dict[int, str | None]:
-    """By the token's id, the request of the fact that owes it."""
-    if not tokens:
-        return {}
-    facts: Any = (
+_instant = DueEffect.due_at.db_value
+_FREE = Statement(
+    lambda: for_update(
+        DueEffect.select(DueEffect.id, DueEffect.ticket_id, DueEffect.sequence)
+        .where(
+            DueEffect.ticket_id.in_([given("ticket_ids")]),
+            DueEffect.effect == given("effect"),
+            DueEffect.failed_at.is_null(),
+            DueEffect.leased_until.is_null() | (DueEffect.leased_until <= given("now")),
+        )
+        .order_by(DueEffect.ticket_id, DueEffect.sequence)
+        .limit(given("limit")),
+        skip_locked=True,
+    )
+)
+_LEASE = Statement(
+    lambda: DueEffect.update(
+        lease_owner=given("owner"), leased_until=given("until"), due_at=given("until")
+    ).where(DueEffect.id.in_([given("token_ids")]))
+)
+_REQUEST_IDS = Statement(
+    lambda: (
         DueEffect.select(DueEffect.id, Event.request_id)
         .join(Event, on=OF_ITS_FACT)
-        .where(DueEffect.id.in_([token.id for token in tokens]))
+        .where(DueEffect.id.in_([given("token_ids")]))
     )
-    return dict(facts.tuples())
+)
+_FINISHED = Statement(
+    lambda: DueEffect.delete().where(
+        DueEffect.id.in_([given("token_ids")]), DueEffect.lease_owner == given("owner")
+    )
+)
 
 
 @retry_deadlocks
@@ -107,16 +119,13 @@ def hold_claim(claim: Claim) -> bool:
 
 def finish_effect(claim: Claim) -> bool:
     """Deletes the token in the caller's transaction; False when it is somebody else's by now."""
-    mine = (DueEffect.id == claim.token_id) & (DueEffect.lease_owner == claim.owner)
-    deleted: int = DueEffect.delete().where(mine).execute()
-    return deleted == 1
+    return finish_effects([claim])
 
 
 def finish_effects(claims: Sequence[Claim]) -> bool:
     """The same for several claims of one owner; False when any of them is somebody else's by now."""
-    mine = DueEffect.id.in_([claim.token_id for claim in claims]) & (DueEffect.lease_owner == claims[0].owner)
-    deleted: int = DueEffect.delete().where(mine).execute()
-    return deleted == len(claims)
+    finished = _FINISHED.run(token_ids=[claim.token_id for claim in claims], owner=claims[0].owner)
+    return bool(finished.rowcount == len(claims))
 
 
 def wait_for_deadline(claim: Claim, *, until: datetime) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +17,7 @@ from sav.domain.events import PUBLISHED_NAMES, Fact
 from sav.domain.occasion import Occasion
 from sav.domain.subscriptions import owed_effects
 from sav.models.database import database
-from sav.models.prepared import insert_rows_later
+from sav.models.prepared import Statement, given, insert_rows_later
 from sav.models.tables import DueEffect, Event, Ticket
 from sav.operations import hints
 from sav.operations.desk_effects import desk_token
@@ -97,11 +95,16 @@ def append_first_facts(facts: Sequence[tuple[Ticket, Fact]], *, occasion: Occasi
 
 def last_request_ids(tickets: Iterable[Ticket]) -> dict[int, str | None]:
     """By ticket the request that its last fact came of; what the desk does next is on behalf of it."""
-    places = [(Event.ticket_id == ticket.id) & (Event.sequence == ticket.event_count) for ticket in tickets]
-    if not places:
-        return {}
-    rows: Any = Event.select(Event.ticket_id, Event.request_id).where(reduce(or_, places)).tuples()
-    return dict(rows)
+    return dict(_LAST_REQUEST_IDS.run(ticket_ids=[ticket.id for ticket in tickets]).fetchall())
+
+
+_LAST_REQUEST_IDS = Statement(
+    lambda: (
+        Event.select(Event.ticket_id, Event.request_id)
+        .join(Ticket, on=(Event.ticket_id == Ticket.id) & (Event.sequence == Ticket.event_count))
+        .where(Ticket.id.in_([given("ticket_ids")]))
+    )
+)
 
 
 def _number(ticket: Ticket, recorded: Recorded) -> Numbered:

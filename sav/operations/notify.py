@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import uuid4
 
@@ -18,8 +16,10 @@ from sav.domain.locales import Locale
 from sav.domain.notifications import Happened, MailKind, Notice, TicketNow, notices
 from sav.mail.rules import MailRules
 from sav.models.database import database, is_duplicate, retry_deadlocks, transaction
+from sav.models.prepared import Prepared, given, insert_rows
 from sav.models.tables import Agent, Contact, DueEffect, Event, MailDelivery, Ticket
 from sav.operations import hints
+from sav.operations.due_effects import OF_ITS_FACT
 from sav.operations.effect_claims import DESK, Claim, finish_effect, finish_effects
 from sav.operations.event_log import RELAY_GRACE
 
@@ -51,9 +51,22 @@ class _People:
         customers = [user_id for user_id, _ in concerned if user_id is not None]
         anybody = list({user_id for pair in concerned for user_id in pair if user_id is not None})
         return cls(
-            {contact.user_id: contact for contact in Contact.select().where(Contact.user_id.in_(customers))},
-            {agent.user_id: agent for agent in Agent.select().where(Agent.user_id.in_(anybody))},
+            {row.user_id: row for row in (_CONTACTS.rows(user_ids=customers) if customers else [])},
+            {row.user_id: row for row in (_AGENTS.rows(user_ids=anybody) if anybody else [])},
         )
+
+
+_CONTACTS = Prepared(lambda: Contact.select().where(Contact.user_id.in_([given("user_ids")])))
+_AGENTS = Prepared(lambda: Agent.select().where(Agent.user_id.in_([given("user_ids")])))
+_TICKETS = Prepared(lambda: Ticket.select().where(Ticket.id.in_([given("ticket_ids")])))
+_FACTS = Prepared(
+    lambda: (
+        Event.select()
+        .join(DueEffect, on=OF_ITS_FACT)
+        .where(DueEffect.id.in_([given("token_ids")]))
+        .order_by(Event.id)
+    )
+)
 
 
 @retry_deadlocks
@@ -70,16 +83,18 @@ def notify(claim: Claim, *, rules: MailRules, now: datetime) -> None:
 def notify_together(claims: Sequence[Claim], *, rules: MailRules, now: datetime) -> None:
     """The same for several facts, in one transaction and as many statements as one fact needs.
 
-    Raises, and has done nothing, when a token is somebody else's by now or a delivery is there already.
+    Raises, and has done nothing, when a token is somebody else's by now, a fact is not there, or a delivery
+    is there already.
     """
     with transaction():
+        # While the tokens are there, which lead to them.
+        events = _FACTS.rows(token_ids=[claim.token_id for claim in claims])
         if not finish_effects(claims):
             raise LeaseLost
-        events = _facts(claims)
-        tickets = {
-            ticket.id: ticket
-            for ticket in Ticket.select().where(Ticket.id.in_([claim.ticket_id for claim in claims]))
-        }
+        if len(events) != len(claims):
+            raise FactMissing
+        ticket_ids = list({claim.ticket_id for claim in claims})
+        tickets = {ticket.id: ticket for ticket in _TICKETS.rows(ticket_ids=ticket_ids)}
         people = _People.of(tickets.values())
         rows = [
             row
@@ -87,7 +102,7 @@ def notify_together(claims: Sequence[Claim], *, rules: MailRules, now: datetime)
             for row in _deliveries(event, tickets[event.ticket_id], people, rules, now)
         ]
         if rows:
-            MailDelivery.insert_many(rows).execute()
+            insert_rows(MailDelivery, rows)
         if due := [row["message_id"] for row in rows if row["state"] == "due"]:
             sent_later = MailDelivery.select(MailDelivery.id).where(
                 MailDelivery.ticket_id.in_(list(tickets)), MailDelivery.message_id.in_(due)
@@ -99,9 +114,8 @@ class LeaseLost(Exception):
     """Somebody else does it by now."""
 
 
-def _facts(claims: Sequence[Claim]) -> list[Event]:
-    places = [(Event.ticket_id == claim.ticket_id) & (Event.sequence == claim.sequence) for claim in claims]
-    return list(Event.select().where(reduce(or_, places)).order_by(Event.id))
+class FactMissing(Exception):
+    """A token leads to no fact: whose it is shows when each is told by itself."""
 
 
 def make_up_for_surveys(claim: Claim, *, rules: MailRules, now: datetime) -> None:
@@ -224,7 +238,8 @@ def _insert_once(row: dict[str, Any]) -> int | None:
 
 
 def _owe(delivery_ids: Sequence[int], now: datetime) -> None:
-    DueEffect.insert_many(
+    insert_rows(
+        DueEffect,
         [
             {
                 "effect": SEND_MAIL,
@@ -234,6 +249,6 @@ def _owe(delivery_ids: Sequence[int], now: datetime) -> None:
                 "created_at": now,
             }
             for delivery_id in delivery_ids
-        ]
-    ).execute()
+        ],
+    )
     database.after_commit(lambda: hints.give({hints.Hint(SEND_MAIL, DESK)}))

@@ -16,7 +16,7 @@ from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Action, next_status
 from sav.models.database import for_update, transaction
-from sav.models.prepared import Prepared, given, objects, update_changed
+from sav.models.prepared import Prepared, given, update_changed
 from sav.models.sight_counters import advance_counters
 from sav.models.tables import Message, Ticket
 from sav.operations.event_log import Entry, Recorded, append_entries, number_events
@@ -116,8 +116,7 @@ def locked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
 
 def locked_tickets(ticket_ids: Collection[int]) -> dict[int, Ticket]:
     """Those that are not deleted, in anybody's sight, by their ids: their rows are locked in that order."""
-    query = Ticket.select().where(Ticket.id.in_(sorted(ticket_ids)), Ticket.deleted_at.is_null())
-    return {ticket.id: ticket for ticket in objects(for_update(query.order_by(Ticket.id)))}
+    return {ticket.id: ticket for ticket in _ALL_LOCKED.rows(ticket_ids=sorted(ticket_ids))}
 
 
 def unlocked_ticket(ticket_id: int, *, occasion: Occasion) -> Ticket:
@@ -131,6 +130,13 @@ def _one_ticket() -> peewee.ModelSelect[Ticket]:
 
 _UNLOCKED = Prepared(_one_ticket)
 _LOCKED = Prepared(lambda: for_update(_one_ticket()))
+_ALL_LOCKED = Prepared(
+    lambda: for_update(
+        Ticket.select()
+        .where(Ticket.id.in_([given("ticket_ids")]), Ticket.deleted_at.is_null())
+        .order_by(Ticket.id)
+    )
+)
 
 
 def _seen(ticket: Ticket | None, occasion: Occasion) -> Ticket:

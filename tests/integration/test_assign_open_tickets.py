@@ -219,7 +219,7 @@ def test_somebody_who_has_filled_up_meanwhile_does_not_stop_the_others(
     free_agents(8, categories=["delivery"])
     look, asked = assignment.next_in_queue, list[Any]()
 
-    def look_then_fill(**options: Any) -> list[int]:
+    def look_then_fill(**options: Any) -> tuple[list[int], bool]:
         Agent.update(capacity=4).where(Agent.user_id == 7).execute()
         asked.append(look(**options))
         Agent.update(capacity=0).where(Agent.user_id == 7).execute()
@@ -227,7 +227,7 @@ def test_somebody_who_has_filled_up_meanwhile_does_not_stop_the_others(
 
     monkeypatch.setattr(assignment, "next_in_queue", look_then_fill)
     assert drain()
-    assert asked == [[billing, delivery], []]
+    assert asked == [([billing, delivery], True)]
     assert given_out() == [delivery]
 
 
@@ -329,7 +329,7 @@ def test_what_was_deleted_or_taken_at_the_last_moment_is_left_alone(monkeypatch:
     free_agents(7)
     look = assignment.next_in_queue
 
-    def next_then_change(**options: Any) -> list[int]:
+    def next_then_change(**options: Any) -> tuple[list[int], bool]:
         found = look(**options)
         Ticket.update(deleted_at=WRITTEN_AT).where(Ticket.id == gone).execute()
         Ticket.update(status="assigned", assigned_to=8).where(Ticket.id == taken).execute()

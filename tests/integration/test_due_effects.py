@@ -18,8 +18,9 @@ from sav.operations.due_effects import (
     return_hints,
     take_due_hints,
 )
+from sav.operations.effect_claims import claim_effects
 from sav.operations.hints import Hint
-from tests.actors.owed import LONG_AGO, add_message, new_ticket, owed
+from tests.actors.owed import LONG_AGO, add_message, new_ticket, owed, utc_now
 from tests.actors.threads import at_the_same_time
 
 pytestmark = pytest.mark.usefixtures("empty_database")
@@ -49,6 +50,13 @@ def test_a_claim_takes_all_that_a_ticket_owes_in_order_and_nobody_else_gets_any(
     assert claim(ticket_id, first) == [1, 2, 3, 4]
     assert claim(ticket_id, second) == []
     assert claim(other_ticket, second) == [1]
+
+
+def test_of_no_tickets_there_is_nothing_to_claim() -> None:
+    ticket_id = new_ticket()
+    assert claim_publications(ticket_ids=[], owner="me", now=utc_now()) == []
+    assert claim_effects(effect=PUBLISH_EVENT, ticket_ids=[], owner="me", now=utc_now(), limit=9) == []
+    assert owed(ticket_id) == 1
 
 
 def test_a_claim_of_many_tickets_takes_those_that_are_free_and_of_each_its_share(

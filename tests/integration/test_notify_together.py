@@ -9,7 +9,7 @@ from sav.domain.effects import NOTIFY, SEND_MAIL
 from sav.mail.rules import MailRules
 from sav.models.tables import Contact, DueEffect, MailDelivery
 from sav.operations.effect_claims import Claim, claim_effects
-from sav.operations.notify import LeaseLost, notify, notify_together
+from sav.operations.notify import FactMissing, LeaseLost, notify, notify_together
 from tests.actors.notices import RULES, write_deliveries
 from tests.actors.owed import new_ticket, owed
 
@@ -67,6 +67,19 @@ def test_whoever_has_lost_one_lease_does_nothing_of_it() -> None:
     with pytest.raises(LeaseLost):
         tell_all(mine)
     assert (written(), owed(effect=NOTIFY)) == ([], 2)
+
+
+def test_a_token_without_a_fact_is_not_taken_for_done() -> None:
+    tickets = [new_ticket(mails=True) for _ in range(3)]
+    lost = DueEffect.get(DueEffect.effect == NOTIFY, DueEffect.ticket_id == tickets[1])
+    DueEffect.update(sequence=1000).where(DueEffect.id == lost.id).execute()
+    with pytest.raises(FactMissing):
+        tell_all(claims(tickets))
+    assert (written(), owed(effect=NOTIFY)) == ([], 3)
+    DueEffect.update(lease_owner=None, leased_until=None).where(DueEffect.effect == NOTIFY).execute()
+    write_deliveries()
+    assert [ticket_id for ticket_id, kind, _ in written() if kind == "received"] == [tickets[0], tickets[2]]
+    assert DueEffect.get_by_id(lost.id).tries == 1
 
 
 def test_one_that_cannot_be_told_fails_alone() -> None:
