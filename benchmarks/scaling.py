@@ -50,11 +50,11 @@ def blocks(here: Ground, size: str, profile: Profile) -> Iterator[Block]:
         Measure(what=what, requests=requests, seconds=profile.seconds, connections=MANY_CONNECTIONS)
         for what, requests in (("create", create), ("get", work.get()), ("list", work.by_user()))
     ]
-    tidy = Tidy(ground=here, address=address)
+    tidy = Tidy(ground=here, address=address, seeded=TICKETS[size])
     for count in PROCESSES:
         server = service(here, address, **COLD, WEB_PROCESSES=str(count))
         yield web_block(f"{count} {WEB}", here, server, measures, tidy=tidy)
-        yield effects_block(here, address, create, profile, name=f"{count} {WORKERS}", processes=count)
+        yield effects_block(tidy, create, profile, name=f"{count} {WORKERS}", processes=count)
 
 
 def report(results: Results) -> str:

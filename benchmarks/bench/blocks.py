@@ -133,10 +133,18 @@ class Tidy:
 
     ground: Ground
     address: Address
+    seeded: int
+    """So many tickets stay as they are."""
     queues: Sequence[str] = field(default_factory=tuple)
 
     def __call__(self) -> None:
         with reading(self.address) as cursor:
             cursor.execute("TRUNCATE TABLE due_effects")
+            # Else the next workers assign them before all others, and soon nobody has room for any.
+            cursor.execute(
+                "UPDATE support_tickets SET status = 'closed', closed_at = UTC_TIMESTAMP(6), uncounted = 1 "
+                "WHERE id > %s AND status <> 'closed'",
+                (self.seeded,),
+            )
         with suppress(Exception), Queues(self.ground) as queues:
             queues.delete(self.ground.effects_queue, *self.queues)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from benchmarks.bench.blocks import Block, Measure, Sample, Tidy, web_block
 from benchmarks.bench.bounds import (
@@ -20,45 +22,52 @@ from benchmarks.bench.ground import Ground, reading
 from benchmarks.bench.load import Load
 from benchmarks.bench.processes import PROGRAMS, Running, output_of, running
 from benchmarks.bench.workloads import Requests
+from sav.domain.effects import ASSIGN_TICKETS, NOTIFY, PUBLISH_EVENT
+from sav.domain.subscriptions import SUBSCRIPTIONS
 from tests.servers.addresses import Address
 from tests.servers.ports import free_port
 
 CALIBRATION_SHARE = 1 / 3
 """Of the time at half load: so long everything goes as fast as it can, to find what half of that is."""
 COUNTED_FROM, COUNTED_TO = 0.9, 0.1
-"""Work is timed from the moment when this share of it is left, to the moment when only that is."""
+"""Work is timed from the moment when this share of it is left, to the moment when only that is.
+
+(Of effects, whose number is known at the end: from when the lesser share is done until the larger is.)
+"""
 COUNT_POLL_SECONDS = 0.05
-EVENT_EFFECTS = ("publish_event", "notify")
-"""What every created ticket owes."""
+EVENT_EFFECTS = (PUBLISH_EVENT, NOTIFY)
+"""What every created ticket owes, and every assignment again."""
 PER_SECOND_GUESS = 300
 """For the time that is shown up front."""
 
 
-def latency_block(ground: Ground, address: Address, requests: Requests, profile: Profile) -> Block:
+def latency_block(tidy: Tidy, requests: Requests, profile: Profile) -> Block:
     """From the write to the event on the exchange, at half of what all processes together can keep up."""
     name = "commit to exchange"
-    server = service(ground, address, **COLD)
+    server = service(tidy.ground, tidy.address, **COLD)
 
     def run(_: int) -> Iterator[Sample]:
-        Tidy(ground=ground, address=address)()
+        tidy()
         with (
-            server.started(ground) as http,
-            fleet(ground, address, "worker", "scheduler") as others,
-            listening(ground) as listener,
+            server.started(tidy.ground) as http,
+            fleet(tidy.ground, tidy.address, "worker", "scheduler") as others,
+            listening(tidy.ground) as listener,
         ):
             processes = {"http": http, **others}
             # The workers are ready when the first event is out.
             Load(server.port, requests, connections=1, answers=1).run()
             listener.wait_for(1)
+            _wait_until_idle(tidy.address)
             seconds = profile.pipeline_seconds * CALIBRATION_SHARE
-            began, before = time.time(), len(listener.heard())
+            began = time.perf_counter()
             outcome = Load(
                 server.port, requests, connections=FEW_CONNECTIONS, seconds=seconds, warm_up=0.0
             ).run()
-            heard = listener.wait_for(before + outcome.answers)
-            capacity = (len(heard) - before) / (heard[-1].arrived_at - began)
+            # With all that these tickets owe: what is left over would be in the way of the next ones.
+            _wait_until_idle(tidy.address)
+            capacity = outcome.answers / (time.perf_counter() - began)
             yield {"block": name, "what": "capacity", "connections": FEW_CONNECTIONS, "per_second": capacity}
-            before = len(heard)
+            before = len(listener.heard())
             used = {kind: process.cpu_seconds() for kind, process in processes.items()}
             outcome = Load(
                 server.port,
@@ -67,6 +76,7 @@ def latency_block(ground: Ground, address: Address, requests: Requests, profile:
                 seconds=profile.pipeline_seconds,
                 rate=capacity / 2,
             ).run()
+            _wait_until_idle(tidy.address)
             events = listener.wait_for(before + outcome.answers)[before:]
             cpu = {
                 f"{kind}_cpu_ms": 1e3 * (process.cpu_seconds() - used[kind]) / max(1, outcome.answers)
@@ -95,8 +105,7 @@ def _latencies(events: Sequence[Heard]) -> dict[str, float]:
 
 
 def effects_block(
-    ground: Ground,
-    address: Address,
+    tidy: Tidy,
     requests: Requests,
     profile: Profile,
     *,
@@ -104,19 +113,15 @@ def effects_block(
     processes: int = WORKER_PROCESSES,
 ) -> Block:
     """How fast the workers do what many written tickets owe."""
-    server = service(ground, address, **COLD)
-
-    def left() -> int:
-        with reading(address) as cursor:
-            cursor.execute("SELECT COUNT(*) FROM due_effects WHERE effect IN %s", (EVENT_EFFECTS,))
-            return int(cursor.fetchone()[0])
+    server = service(tidy.ground, tidy.address, **COLD)
 
     def run(_: int) -> Iterator[Sample]:
-        Tidy(ground=ground, address=address)()
-        with server.started(ground):
+        tidy()
+        since = _last_event(tidy.address)
+        with server.started(tidy.ground):
             Load(server.port, requests, connections=FEW_CONNECTIONS, answers=profile.effects).run()
-            with fleet(ground, address, "worker", WORKER_PROCESSES=str(processes)) as others:
-                figures = _drained(left, others["worker"])
+            with fleet(tidy.ground, tidy.address, "worker", WORKER_PROCESSES=str(processes)) as others:
+                figures = _all_done(tidy.address, others["worker"], since)
         yield {"block": name, "what": "effects", "connections": processes * WORKER_THREADS, **figures}
 
     work = profile.effects * (1 + len(EVENT_EFFECTS)) / PER_SECOND_GUESS
@@ -170,23 +175,95 @@ def _drained(left: Callable[[], int], worker: Running) -> dict[str, float]:
     }
 
 
+def _all_done(address: Address, worker: Running, since: int) -> dict[str, float]:
+    """The same for effects, of which those that are done owe others: what is counted is what was done."""
+    seen = [_seen(address, worker, since)]
+    give_up_at = time.monotonic() + 4 * EVENT_TIMEOUT_SECONDS
+    while seen[-1].left:
+        _rest(give_up_at, seen[-1].left)
+        seen.append(_seen(address, worker, since))
+    total = seen[-1].done
+    first, last = (
+        next(each for each in seen if each.done >= share * total) for share in (COUNTED_TO, COUNTED_FROM)
+    )
+    done = last.done - first.done
+    return {
+        "per_second": done / (last.at - first.at) if last.at > first.at else 0.0,
+        "cpu_ms": 1e3 * (last.cpu_seconds - first.cpu_seconds) / max(1, done),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """How many effects were done by then, and what was left."""
+
+    at: float
+    cpu_seconds: float
+    done: int
+    left: int
+
+
+def _seen(address: Address, worker: Running, since: int) -> _Seen:
+    # In this order: what is done meanwhile counts as done a moment later.
+    left = _left(address)
+    owed = _owed_since(address, since)
+    events_left = sum(left[effect] for effect in EVENT_EFFECTS)
+    return _Seen(
+        at=time.perf_counter(), cpu_seconds=worker.cpu_seconds(), done=owed - events_left, left=left.total()
+    )
+
+
+def _left(address: Address) -> Counter[str]:
+    """What is owed of the effects that these blocks wait for."""
+    with reading(address) as cursor:
+        cursor.execute(
+            "SELECT effect, COUNT(*) FROM due_effects WHERE effect IN %s GROUP BY effect",
+            ((*EVENT_EFFECTS, ASSIGN_TICKETS),),
+        )
+        return Counter(dict(cursor.fetchall()))
+
+
+def _last_event(address: Address) -> int:
+    with reading(address) as cursor:
+        cursor.execute("SELECT COALESCE(MAX(id), 0) FROM ticket_events")
+        return int(cursor.fetchone()[0])
+
+
+def _owed_since(address: Address, event_id: int) -> int:
+    """How many events and notices the facts after this one have owed: those of an assignment, too.
+
+    The assignment itself counts as none: what it comes to are its event and its notice.
+    """
+    with reading(address) as cursor:
+        cursor.execute("SELECT name, COUNT(*) FROM ticket_events WHERE id > %s GROUP BY name", (event_id,))
+        return sum(
+            count * len(set(SUBSCRIPTIONS[name]).intersection(EVENT_EFFECTS))
+            for name, count in cursor.fetchall()
+        )
+
+
+def _wait_until_idle(address: Address) -> None:
+    give_up_at = time.monotonic() + 4 * EVENT_TIMEOUT_SECONDS
+    while left := _left(address).total():
+        _rest(give_up_at, left)
+
+
 def _rest(give_up_at: float, left: int) -> None:
     if time.monotonic() > give_up_at:
         raise TimeoutError(f"{left} pieces of work are left over")
     time.sleep(COUNT_POLL_SECONDS)
 
 
-def outage_blocks(ground: Ground, address: Address, requests: Requests, profile: Profile) -> list[Block]:
+def outage_blocks(tidy: Tidy, requests: Requests, profile: Profile) -> list[Block]:
     """The same writes, with the broker there, and with nobody where it should be."""
     seconds = profile.pipeline_seconds / 2
     create = Measure(what="create", requests=requests, seconds=seconds, warm_up=2 * WARM_UP_SECONDS)
-    tidy = Tidy(ground=ground, address=address)
     down = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": str(free_port())}
     return [
         web_block(
             name,
-            ground,
-            service(ground, address, **COLD, **broker),
+            tidy.ground,
+            service(tidy.ground, tidy.address, **COLD, **broker),
             [create],
             tidy=tidy,
             rounds=profile.few_rounds,
@@ -198,15 +275,15 @@ def outage_blocks(ground: Ground, address: Address, requests: Requests, profile:
 MEMORY_STEPS = 10
 
 
-def memory_block(ground: Ground, address: Address, requests: Requests, profile: Profile) -> Block:
+def memory_block(tidy: Tidy, requests: Requests, profile: Profile) -> Block:
     """What each web process holds after more and more requests of all kinds, with its caches on."""
     name = "memory"
-    server = service(ground, address)
+    server = service(tidy.ground, tidy.address)
 
     def run(_: int) -> Iterator[Sample]:
-        Tidy(ground=ground, address=address)()
+        tidy()
         part = profile.memory_requests // MEMORY_STEPS
-        with server.started(ground) as process:
+        with server.started(tidy.ground) as process:
             for step in range(1, MEMORY_STEPS + 1):
                 Load(
                     server.port, requests, connections=FEW_CONNECTIONS, answers=part, start_at=step * 37

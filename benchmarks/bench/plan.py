@@ -25,7 +25,6 @@ from benchmarks.bench.pipeline import actor_block, effects_block, latency_block,
 from benchmarks.bench.requirements import COLD, DATABASE, NOOP, READS, SHIPPED, STOCK, THINNEST, WARM, at
 from benchmarks.bench.workloads import Requests, Workload, request
 from benchmarks.peers.django_helpdesk import Helpdesk
-from tests.servers.addresses import Address
 
 READ_ONLY_SIZES = (MILLION,)
 """Too large to be copied for writing."""
@@ -105,8 +104,11 @@ class Plan:
     def _workload(self, size: str) -> Workload:
         return Workload(self.ground.address(size), tickets=TICKETS[size])
 
-    def _writes(self, size: str) -> tuple[Ground, Address, Requests, Profile]:
-        return self.ground, self.ground.address(size), self._workload(size).create(), self.profile
+    def _writes(self, size: str) -> tuple[Tidy, Requests, Profile]:
+        return self._tidy(size), self._workload(size).create(), self.profile
+
+    def _tidy(self, size: str) -> Tidy:
+        return Tidy(ground=self.ground, address=self.ground.address(size), seeded=TICKETS[size])
 
     def _noop(self) -> Block:
         nothing = Measure(what="nothing", requests=[request("GET", "/")], seconds=self.profile.seconds)
@@ -194,7 +196,7 @@ class Plan:
         rounds: int | None = None,
     ) -> Block:
         address = self.ground.address(size)
-        tidy = Tidy(ground=self.ground, address=address)
+        tidy = self._tidy(size)
         server = service(self.ground, address, **settings)
         return web_block(name, self.ground, server, measures, tidy=tidy, rounds=rounds)
 
@@ -265,7 +267,7 @@ class Plan:
             )
             for request in parts
         ]
-        return memory_block(self.ground, self.ground.address(size), mixed, self.profile)
+        return memory_block(self._tidy(size), mixed, self.profile)
 
 
 def _cycled(requests: Requests, start: int) -> list[bytes]:
