@@ -33,7 +33,7 @@ WIDER_SAMPLE = 3_000
 PAGE_COST = 35
 """A page of the table, which mostly comes from the disk, costs as much as looking through so many texts."""
 FEWEST_APART = 8
-"""Rows that lie further apart than so many tickets, a quarter of a page, are each reckoned with a page."""
+"""Rows that lie further apart than so many tickets, a quarter of a page, may each cost a page."""
 FIRST_TRY_SECONDS = 1.5
 """The road that looks quicker is gone for so long, then the other one. On a busy server all takes longer."""
 
@@ -201,6 +201,8 @@ class _Shelf:
         if not rare:
             # Words that are many each, and few together: the index would not be quicker.
             return self._reading(way.branches, search)
+        if not self._lies_together(branch):
+            return self._matching(sight, search, rare)
         lasting = replace(branch, condition=sight.in_the_long_run.condition)
         if self._is_read_quicker(lasting, search, rare, branches=len(way.branches)):
             with suppress(SearchTooSlow):
@@ -210,6 +212,15 @@ class _Shelf:
             return self._matching(sight, search, rare, seconds=FIRST_TRY_SECONDS)
         return self._reading(way.branches, search)
 
+    def _lies_together(self, branch: Branch) -> bool:
+        """Whether few pages of the table have its first rows; only the index is read for that."""
+        if branch.begins is None:
+            return False
+        some = self._keys(Branch(branch.source, branch.begins)).limit(SAMPLE).alias("some_rows")
+        many, least, most = (of(some.c.id) for of in (peewee.fn.COUNT, peewee.fn.MIN, peewee.fn.MAX))
+        ((rows, first, last),) = limited_rows(Ticket.select(many, least, most).from_(some))
+        return bool(rows == 0 or last - first <= rows * FEWEST_APART)
+
     def _is_read_quicker(self, branch: Branch, search: Search, rare: Sequence[str], *, branches: int) -> bool:
         """The index reads the page of every ticket that has the words; reading ends with a full page."""
         sample = self._looked_at(branch, search, WIDER_SAMPLE)
@@ -217,10 +228,9 @@ class _Shelf:
         flags = [getattr(sample.c, f"fits{1 + search.words.index(word)}") for word in rare]
         ids, total = sample.c.id, peewee.fn.SUM
         every = Ticket.select(peewee.fn.MAX(Ticket.id))
-        ((rows, between, last, hits, *seen),) = limited_rows(
+        ((rows, last, hits, *seen),) = limited_rows(
             Ticket.select(
                 peewee.fn.COUNT(ids),
-                peewee.fn.MAX(ids) - peewee.fn.MIN(ids),
                 every,
                 total(fits),
                 *map(total, flags),
@@ -230,8 +240,7 @@ class _Shelf:
             # There are no more.
             return True
         by_index = max(1, int(min(seen))) / rows * last * PAGE_COST
-        cost = PAGE_COST if between > rows * FEWEST_APART else 1
-        by_reading = self._reach / max(1, int(hits)) * rows * cost * branches
+        by_reading = self._reach / max(1, int(hits)) * rows * branches
         return bool(by_reading < by_index)
 
     def _sample(self, branch: Branch, search: Search) -> list[Any]:
