@@ -12,6 +12,7 @@ each order, and the first of every month are merged.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ ESTIMATE_SECONDS = 300
 ESTIMATES_KEPT = 10_000
 
 _estimates: TTLCache[Any, int] = TTLCache(ESTIMATES_KEPT, ESTIMATE_SECONDS)
+_at_the_estimates = threading.Lock()
+"""Such a cache is not made for several threads: an entry may end between two looks at it."""
 
 _ORDER_INDEX: dict[str, str] = {
     "created_at": "created",
@@ -183,7 +186,8 @@ def narrowest(sight: Sight) -> Branch:
 
 def forget_estimates() -> None:
     """For whoever puts very many rows, or another database, under a running process."""
-    _estimates.clear()
+    with _at_the_estimates:
+        _estimates.clear()
 
 
 def _in_hand(sight: Sight) -> Road | None:
@@ -376,10 +380,14 @@ def _rows_of(sight: Sight, name: str) -> int:
         column: Any = name
         key = (name, *sight.ranges[column])
         found = _counted(_ORDER_INDEX[column], _between(column, *sight.ranges[column]))
-    if key not in _estimates:
+    with _at_the_estimates:
+        estimate = _estimates.get(key)
+    if estimate is None:
         some = found.limit(FEW + 1).alias("some_rows")
-        _estimates[key] = peewee.Select([some], [peewee.fn.COUNT(peewee.SQL("*"))]).scalar(database)
-    return _estimates[key]
+        estimate = peewee.Select([some], [peewee.fn.COUNT(peewee.SQL("*"))]).scalar(database)
+        with _at_the_estimates:
+            _estimates[key] = estimate
+    return estimate
 
 
 def _counted(index: str, conditions: list[Any]) -> Any:

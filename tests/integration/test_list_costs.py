@@ -54,6 +54,14 @@ def noise(empty_database: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> No
     """Thousands of closed tickets, older and newer, among few of each other kind."""
     monkeypatch.setattr(ticket_roads, "FEW", 50)
     ticket_roads.forget_estimates()
+    if not is_sqlite():
+        # What was deleted and is not swept away yet would count in the server's estimates.
+        for statement in (
+            "SET foreign_key_checks = 0",
+            "TRUNCATE TABLE support_tickets",
+            "SET foreign_key_checks = 1",
+        ):
+            database.execute_sql(statement)
     first = NOON - timedelta(days=2000)
     Ticket.insert_many(
         {
