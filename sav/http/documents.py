@@ -5,20 +5,15 @@ the OpenAPI document, and a test holds each real answer against them.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sav.domain.authorship import guest_facing_name
 from sav.domain.caller import Caller
 from sav.domain.permissions import sees_internal
-from sav.domain.privacy import RequestSource, RequestState
-from sav.domain.statistics import Spread, Statistics
 from sav.domain.ticket_lifecycle import Priority, Source, Status
-from sav.models.tables import Agent, Attachment, Event, Message, PrivacyRequest, Ticket
-from sav.operations.open_guest_ticket import GuestTicket
-from sav.queries.guest_ticket import GuestTicketFace
+from sav.models.tables import Agent, Attachment, Event, Message, Ticket
 from sav.queries.pages import Page
 from sav.queries.ticket_detail import TicketDetail
 
@@ -149,73 +144,6 @@ class TicketDetailDocument(TicketDocument):
     links: TicketLinks
 
 
-class GuestMessageDocument(Answer):
-    """A public message, as the ticket's number shows it. `attachments` names its files."""
-
-    author_role: str
-    author_name: str
-    content: str
-    attachments: list[str]
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-
-
-class WrittenGuestMessageDocument(GuestMessageDocument):
-    """The guest's own new message."""
-
-    id: int
-
-
-class GuestAttachmentDocument(Answer):
-    """A file's metadata, as the ticket's number shows it; its bytes need the access token."""
-
-    id: int
-    file_name: str
-    file_type: str
-    file_size: int
-    mime_type: str
-    created_at: AwareDatetime
-
-
-class GuestTicketSummary(Answer):
-    """What a guest's ticket shows of itself to whoever knows its number."""
-
-    id: int
-    ticket_number: str
-    subject: str
-    description: str
-    category: str | None
-    status: Status
-    first_response_at: AwareDatetime | None
-    resolved_at: AwareDatetime | None
-    closed_at: AwareDatetime | None
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-
-
-class OpenedGuestTicketDocument(GuestTicketSummary):
-    """The new ticket, and the token that writes to it. It is shown this once, and never again."""
-
-    access_token: str
-
-
-class GuestTicketDocument(GuestTicketSummary):
-    """A guest's ticket with a part of its public messages, and its first 100 files."""
-
-    messages: list[GuestMessageDocument]
-    attachments: list[GuestAttachmentDocument]
-    meta: PageMeta
-
-
-class GuestRatingDocument(Answer):
-    """How the guest has rated the help."""
-
-    ticket_number: str
-    status: Status
-    satisfaction_rating: int
-    satisfaction_comment: str | None
-
-
 class AgentDocument(Answer):
     """A member of the roster."""
 
@@ -288,59 +216,6 @@ class DatabaseStatus(Answer):
 
     status: str
     database: str
-
-
-class SpreadDocument(Answer):
-    """How long something took, in seconds; null where there was nothing."""
-
-    mean: float | None
-    median: float | None
-    p90: float | None
-    count: int
-
-
-class DayDocument(Answer):
-    """What happened on one day of the time zone."""
-
-    date: date
-    opened: int
-    resolved: int
-    closed: int
-
-
-class AgentNumbersDocument(Answer):
-    """An agent's work: the tickets they have now, and those of theirs that were resolved in the span."""
-
-    agent_id: int
-    name: str | None
-    load: int
-    capacity: int | None
-    resolved: int
-
-
-class SatisfactionDocument(Answer):
-    """The ratings, from 1 to 5."""
-
-    mean: float | None
-    count: int
-    distribution: dict[str, int]
-
-
-class StatisticsDocument(Answer):
-    """The numbers of a dashboard. The key of tickets without a category is empty."""
-
-    total: int
-    by_status: dict[str, int]
-    by_priority: dict[str, int]
-    by_category: dict[str, int]
-    by_source: dict[str, int]
-    per_day: list[DayDocument]
-    first_response_seconds: SpreadDocument
-    resolution_seconds: SpreadDocument
-    agents: list[AgentNumbersDocument]
-    satisfaction: SatisfactionDocument
-    escalation_rate: float
-    reopen_rate: float
 
 
 def ticket_document(ticket: Ticket, caller: Caller) -> Document:
@@ -421,76 +296,6 @@ def detail_document(detail: TicketDetail, caller: Caller) -> Document:
     }
 
 
-def guest_ticket_summary(ticket: Ticket) -> Document:
-    return {
-        "id": ticket.id,
-        "ticket_number": ticket.ticket_number,
-        "subject": ticket.subject,
-        "description": ticket.description,
-        "category": ticket.category,
-        "status": ticket.status,
-        "first_response_at": rfc3339(ticket.first_response_at),
-        "resolved_at": rfc3339(ticket.resolved_at),
-        "closed_at": rfc3339(ticket.closed_at),
-        "created_at": rfc3339(ticket.created_at),
-        "updated_at": rfc3339(ticket.updated_at),
-    }
-
-
-def opened_guest_ticket_document(opened: GuestTicket) -> Document:
-    return {**guest_ticket_summary(opened.ticket), "access_token": opened.access_token}
-
-
-def guest_ticket_document(face: GuestTicketFace) -> Document:
-    names: dict[int, list[str]] = {}
-    for attachment in face.attachments:
-        if attachment.message_id is not None:
-            names.setdefault(attachment.message_id, []).append(attachment.file_name)
-    return {
-        **guest_ticket_summary(face.ticket),
-        "messages": [
-            guest_message_document(message, names.get(message.id, [])) for message in face.messages.rows
-        ],
-        "attachments": [guest_attachment_document(attachment) for attachment in face.attachments],
-        "meta": {"per_page": face.messages.per_page, "next_cursor": face.messages.next_cursor},
-    }
-
-
-def guest_message_document(message: Message, attachments: Sequence[str] = ()) -> Document:
-    return {
-        "author_role": message.author_role,
-        "author_name": guest_facing_name(role=message.author_role, name=message.author_name),
-        "content": message.content,
-        "attachments": list(attachments),
-        "created_at": rfc3339(message.created_at),
-        "updated_at": rfc3339(message.updated_at),
-    }
-
-
-def written_guest_message_document(message: Message) -> Document:
-    return {"id": message.id, **guest_message_document(message)}
-
-
-def guest_attachment_document(attachment: Attachment) -> Document:
-    return {
-        "id": attachment.id,
-        "file_name": attachment.file_name,
-        "file_type": attachment.file_type,
-        "file_size": attachment.file_size,
-        "mime_type": attachment.mime_type,
-        "created_at": rfc3339(attachment.created_at),
-    }
-
-
-def guest_rating_document(ticket: Ticket) -> Document:
-    return {
-        "ticket_number": ticket.ticket_number,
-        "status": ticket.status,
-        "satisfaction_rating": ticket.satisfaction_rating,
-        "satisfaction_comment": ticket.satisfaction_comment,
-    }
-
-
 def agent_document(agent: Agent, caller: Caller) -> Document:
     return {
         "user_id": agent.user_id,
@@ -516,126 +321,6 @@ def history_document(event: Event, caller: Caller) -> Document:
         "changes": event.changes,
         "data": event.data,
         "request_id": event.request_id,
-    }
-
-
-def statistics_document(numbers: Statistics) -> Document:
-    return {
-        "total": numbers.total,
-        "by_status": numbers.by_status,
-        "by_priority": numbers.by_priority,
-        "by_category": numbers.by_category,
-        "by_source": numbers.by_source,
-        "per_day": [
-            {
-                "date": day.day.isoformat(),
-                "opened": day.opened,
-                "resolved": day.resolved,
-                "closed": day.closed,
-            }
-            for day in numbers.per_day
-        ],
-        "first_response_seconds": _spread_document(numbers.first_response),
-        "resolution_seconds": _spread_document(numbers.resolution),
-        "agents": [
-            {
-                "agent_id": agent.agent_id,
-                "name": agent.name,
-                "load": agent.load,
-                "capacity": agent.capacity,
-                "resolved": agent.resolved,
-            }
-            for agent in numbers.agents
-        ],
-        "satisfaction": {
-            "mean": numbers.satisfaction_mean,
-            "count": numbers.satisfaction_count,
-            "distribution": numbers.satisfaction_distribution,
-        },
-        "escalation_rate": numbers.escalation_rate,
-        "reopen_rate": numbers.reopen_rate,
-    }
-
-
-def _spread_document(spread: Spread) -> Document:
-    return {"mean": spread.mean, "median": spread.median, "p90": spread.p90, "count": spread.count}
-
-
-class PrivacyRequestDocument(Answer):
-    """What was asked for about a person's data. Whom it is about is there as a keyed hash alone."""
-
-    id: int
-    state: RequestState
-    source: RequestSource
-    requested_by: int | None
-    subject_hash: str
-    counts: dict[str, int]
-    created_at: AwareDatetime
-    started_at: AwareDatetime | None
-    finished_at: AwareDatetime | None
-
-
-class ExportDocument(PrivacyRequestDocument):
-    """An export: its archive, once it is there, can be downloaded until it expires."""
-
-    failure: str | None
-    archive_bytes: int | None
-    archive_sha256: str | None
-    expires_at: AwareDatetime | None
-
-
-class ReceiptDocument(Answer):
-    """What was erased, signed (Ed25519 over the statement as JSON with sorted keys and without spaces)."""
-
-    statement: dict[str, Any]
-    algorithm: str
-    public_key: str
-    signature: str
-
-
-class ErasureDocument(PrivacyRequestDocument):
-    """An erasure: how far it has come, and at its end a receipt."""
-
-    step: str
-    receipt: ReceiptDocument | None
-
-
-class ErasureProgressDocument(ErasureDocument):
-    """An erasure, with how many of the person's tickets were found and are done while it is at work."""
-
-    tickets_found: int
-    tickets_done: int
-
-
-def export_document(export: PrivacyRequest, caller: Caller) -> Document:
-    return {
-        **_privacy_request(export),
-        "failure": export.failure,
-        "archive_bytes": export.object_size,
-        "archive_sha256": export.object_sha256,
-        "expires_at": rfc3339(export.expires_at),
-    }
-
-
-def erasure_document(erasure: PrivacyRequest, caller: Caller) -> Document:
-    return {**_privacy_request(erasure), "step": erasure.step, "receipt": erasure.receipt}
-
-
-def erasure_progress_document(erasure: PrivacyRequest, caller: Caller, done: int, found: int) -> Document:
-    return {**erasure_document(erasure, caller), "tickets_found": found, "tickets_done": done}
-
-
-def _privacy_request(request: PrivacyRequest) -> Document:
-    return {
-        "id": request.id,
-        "state": request.state,
-        "source": request.source,
-        "requested_by": request.requested_by,
-        "subject_hash": request.subject_hash,
-        "counts": request.counts,
-        "created_at": rfc3339(request.created_at),
-        "started_at": rfc3339(request.started_at),
-        "finished_at": rfc3339(request.finished_at),
     }
 
 

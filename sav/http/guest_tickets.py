@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 from sav.domain.email_addresses import mailbox
-from sav.http import documents, payloads
+from sav.http import documents, guest_documents, payloads
 from sav.http.attachments import attach_received, download_reply
 from sav.http.forms import ONE_FILE
 from sav.http.routes import Call, Description, Reply, Resource, responder
@@ -31,7 +31,7 @@ class GuestTickets(Resource):
             summary="Open a ticket without an account",
             callers="anyone",
             body=payloads.NewGuestTicketBody,
-            answer=documents.OpenedGuestTicketDocument,
+            answer=guest_documents.OpenedGuestTicketDocument,
             status=201,
             repeatable=True,
             secret=True,
@@ -40,7 +40,7 @@ class GuestTickets(Resource):
     def on_post(self, call: Call) -> Reply:
         def created(opened: GuestTicket) -> Reply:
             return Reply(
-                document=documents.opened_guest_ticket_document(opened),
+                document=guest_documents.opened_guest_ticket_document(opened),
                 status=201,
                 location=f"/public/tickets/{opened.ticket.ticket_number}",
             )
@@ -79,13 +79,15 @@ class OneGuestTicket(Resource):
             callers="anyone",
             guessable=True,
             query=payloads.ThreadQuery,
-            answer=documents.GuestTicketDocument,
+            answer=guest_documents.GuestTicketDocument,
         )
     )
     def on_get(self, call: Call) -> Reply:
         page = PageRequest(call.query.per_page, call.query.cursor)
         face = guest_ticket_face(number=call.texts["ticket_number"], page=page)
-        return Reply(document=documents.guest_ticket_document(face), next_page=call.page_after(face.messages))
+        return Reply(
+            document=guest_documents.guest_ticket_document(face), next_page=call.page_after(face.messages)
+        )
 
 
 class GuestMessages(Resource):
@@ -96,7 +98,7 @@ class GuestMessages(Resource):
             summary="Write to the desk as a ticket's guest",
             callers="guest",
             body=payloads.GuestMessageBody,
-            answer=documents.WrittenGuestMessageDocument,
+            answer=guest_documents.WrittenGuestMessageDocument,
             status=201,
             repeatable=True,
             problems=(409,),
@@ -104,7 +106,7 @@ class GuestMessages(Resource):
     )
     def on_post(self, call: Call) -> Reply:
         def created(message: Message) -> Reply:
-            return Reply(document=documents.written_guest_message_document(message), status=201)
+            return Reply(document=guest_documents.written_guest_message_document(message), status=201)
 
         message = reply_to_ticket(
             occasion=call.occasion,
@@ -123,7 +125,7 @@ class GuestAttachments(Resource):
             summary="Attach a file as a ticket's guest",
             callers="guest",
             form=ONE_FILE,
-            answer=documents.GuestAttachmentDocument,
+            answer=guest_documents.GuestAttachmentDocument,
             status=201,
             repeatable=True,
             problems=(409,),
@@ -135,7 +137,7 @@ class GuestAttachments(Resource):
         def created(attachments: Sequence[Attachment]) -> Reply:
             attachment = attachments[0]
             return Reply(
-                document=documents.guest_attachment_document(attachment),
+                document=guest_documents.guest_attachment_document(attachment),
                 status=201,
                 location=f"{call.request.path}/{attachment.id}/download",
             )
@@ -173,7 +175,7 @@ class GuestSatisfaction(Resource):
             summary="Rate how a guest's ticket was handled, once",
             callers="guest",
             body=payloads.SatisfactionBody,
-            answer=documents.GuestRatingDocument,
+            answer=guest_documents.GuestRatingDocument,
             problems=(409,),
         )
     )
@@ -184,4 +186,4 @@ class GuestSatisfaction(Resource):
             rating=call.body.rating,
             comment=call.body.comment,
         )
-        return Reply(document=documents.guest_rating_document(ticket))
+        return Reply(document=guest_documents.guest_rating_document(ticket))

@@ -10,7 +10,7 @@ import structlog
 
 from sav.domain.caller import Caller
 from sav.domain.privacy import RequestKind
-from sav.http import documents, payloads
+from sav.http import documents, payloads, privacy_documents
 from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.tables import PrivacyRequest
 from sav.operations.build_export import EXPORT_TYPE
@@ -49,24 +49,26 @@ class Exports(Resource):
             summary="List the exports of persons' data; for admins",
             callers="admin",
             query=payloads.ListQuery,
-            answer=documents.PageDocument[documents.ExportDocument],
+            answer=documents.PageDocument[privacy_documents.ExportDocument],
         )
     )
     def on_get(self, call: Call) -> Reply:
-        return call.page_reply(list_requests(kind="export", page=call.page), documents.export_document)
+        return call.page_reply(
+            list_requests(kind="export", page=call.page), privacy_documents.export_document
+        )
 
     @responder(
         Description(
             summary="Ask for an export of everything about a person; for admins",
             callers="admin",
             body=payloads.PersonBody,
-            answer=documents.ExportDocument,
+            answer=privacy_documents.ExportDocument,
             status=202,
             repeatable=True,
         )
     )
     def on_post(self, call: Call) -> Reply:
-        return _asked(call, "export", "/privacy/exports", documents.export_document)
+        return _asked(call, "export", "/privacy/exports", privacy_documents.export_document)
 
 
 class OneExport(Resource):
@@ -76,12 +78,12 @@ class OneExport(Resource):
         Description(
             summary="Read how far an export has come; for admins",
             callers="admin",
-            answer=documents.ExportDocument,
+            answer=privacy_documents.ExportDocument,
         )
     )
     def on_get(self, call: Call) -> Reply:
         export = one_request(kind="export", request_id=call.ids["export_id"])
-        return Reply(document=documents.export_document(export, call.caller))
+        return Reply(document=privacy_documents.export_document(export, call.caller))
 
 
 class ExportDownload(Resource):
@@ -127,24 +129,26 @@ class Erasures(Resource):
             summary="List the erasures of persons' data; for admins",
             callers="admin",
             query=payloads.ListQuery,
-            answer=documents.PageDocument[documents.ErasureDocument],
+            answer=documents.PageDocument[privacy_documents.ErasureDocument],
         )
     )
     def on_get(self, call: Call) -> Reply:
-        return call.page_reply(list_requests(kind="erasure", page=call.page), documents.erasure_document)
+        return call.page_reply(
+            list_requests(kind="erasure", page=call.page), privacy_documents.erasure_document
+        )
 
     @responder(
         Description(
             summary="Erase everything about a person, for ever; for admins",
             callers="admin",
             body=payloads.PersonBody,
-            answer=documents.ErasureDocument,
+            answer=privacy_documents.ErasureDocument,
             status=202,
             repeatable=True,
         )
     )
     def on_post(self, call: Call) -> Reply:
-        return _asked(call, "erasure", "/privacy/erasures", documents.erasure_document)
+        return _asked(call, "erasure", "/privacy/erasures", privacy_documents.erasure_document)
 
 
 class OneErasure(Resource):
@@ -154,10 +158,10 @@ class OneErasure(Resource):
         Description(
             summary="Read how far an erasure has come, and its receipt; for admins",
             callers="admin",
-            answer=documents.ErasureProgressDocument,
+            answer=privacy_documents.ErasureProgressDocument,
         )
     )
     def on_get(self, call: Call) -> Reply:
         erasure = one_request(kind="erasure", request_id=call.ids["erasure_id"])
         done, found = erasure_progress(erasure.id)
-        return Reply(document=documents.erasure_progress_document(erasure, call.caller, done, found))
+        return Reply(document=privacy_documents.erasure_progress_document(erasure, call.caller, done, found))

@@ -1,7 +1,7 @@
 """`/tickets/statistics`: the numbers of a dashboard."""
 
 from sav.domain.sight_slots import slots_counted_for
-from sav.http import documents, payloads
+from sav.http import payloads, statistics_documents
 from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.sight_counters import counted_changes
 from sav.queries.statistics import read_statistics
@@ -15,7 +15,7 @@ class TicketStatistics(Resource):
             summary="Read the numbers: of your own tickets, or, as staff, of the desk",
             callers="authenticated",
             query=payloads.StatisticsQuery,
-            answer=documents.StatisticsDocument,
+            answer=statistics_documents.StatisticsDocument,
         )
     )
     def on_get(self, call: Call) -> Reply:
@@ -30,4 +30,4 @@ class TicketStatistics(Resource):
 
 def _read(call: Call) -> Reply:
     numbers = read_statistics(caller=call.caller, span=call.query.span, zone=call.query.zone, now=call.now)
-    return Reply(document=documents.statistics_document(numbers))
+    return Reply(document=statistics_documents.statistics_document(numbers))

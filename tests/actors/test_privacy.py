@@ -15,7 +15,7 @@ from sav.domain.caller import Caller
 from sav.domain.effects import BUILD_EXPORT, ERASE_PERSON
 from sav.domain.signed_tokens import survey_token, unsubscribed_address
 from sav.domain.statistics import Span
-from sav.http import documents
+from sav.http import statistics_documents
 from sav.models.database import database, is_sqlite
 from sav.models.tables import (
     Attachment,
@@ -288,7 +288,7 @@ class TestTheIndex:
 def numbers_of(api: Api, who: str) -> dict[str, Any]:
     caller = Caller(99 if who == "admin" else 7, who)  # type: ignore[arg-type]
     read = read_statistics(caller=caller, span=Span(), zone=ZoneInfo("UTC"), now=api.clock.now)
-    return documents.statistics_document(read)
+    return statistics_documents.statistics_document(read)
 
 
 def test_statistics_are_the_same_to_the_unit(api: Api, workers: Workers) -> None:

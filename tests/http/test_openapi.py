@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from sav.domain.rate_limits import RateLimit
 from sav.domain.signed_tokens import survey_token, unsubscribe_token
-from sav.http import documents, payloads
+from sav.http import documents, guest_documents, payloads, privacy_documents, statistics_documents
 from sav.http.app import routes
 from sav.models.database import DatabaseUnavailable
 from sav.models.tables import Attachment, PrivacyRequest, Ticket
@@ -217,7 +217,8 @@ def test_bodies_and_answers_have_no_other_fields_than_these(document: Json) -> N
             schema = known[model.__name__]
             assert set(schema.get("properties", {})) == set(model.model_fields)
             assert schema["additionalProperties"] is False
-    for model in vars(documents).values():
+    rooms = (documents, guest_documents, privacy_documents, statistics_documents)
+    for model in [model for room in rooms for model in vars(room).values()]:
         if isinstance(model, type) and issubclass(model, documents.Answer) and model.__name__ in known:
             assert known[model.__name__]["additionalProperties"] is False
 

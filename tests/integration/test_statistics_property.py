@@ -17,7 +17,7 @@ from sav.domain.errors import SavError
 from sav.domain.events import TicketEscalated
 from sav.domain.occasion import Occasion
 from sav.domain.statistics import Span
-from sav.http.documents import statistics_document
+from sav.http.statistics_documents import statistics_document
 from sav.models.tables import Agent, Ticket
 from sav.operations.assign_ticket import assign_ticket
 from sav.operations.converse import reply_to_ticket
