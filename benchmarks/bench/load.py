@@ -9,6 +9,7 @@ import re
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -131,7 +132,8 @@ class Load:
         self._rate = rate
         self._warm_up = warm_up
         self._selector = selectors.DefaultSelector()
-        self._idle: list[_Connection] = []
+        # The one that has rested longest is next: all of them are used, however slow the pace.
+        self._idle: deque[_Connection] = deque()
         self._sent = 0
         self._answered = 0
         self._measured_from = FOREVER if seconds is not None else 0.0
@@ -142,7 +144,7 @@ class Load:
         """Returns when it is over; raises `NoAnswer`, and `OSError` when nobody listens."""
         cpu = time.process_time()
         try:
-            self._idle = [self._open() for _ in range(self._connections)]
+            self._idle.extend(self._open() for _ in range(self._connections))
             self._drive()
         finally:
             for key in list(self._selector.get_map().values()):
@@ -175,12 +177,17 @@ class Load:
         if self._rate is not None:
             due = min(due, int(elapsed * self._rate) - self._sent)
         for _ in range(due):
-            self._idle.pop().send(next(self._requests))
+            self._idle.popleft().send(next(self._requests))
             self._sent += 1
 
     def _receive(self, connection: _Connection, now: float) -> None:
         status = connection.status()
         if status is None:
+            return
+        if connection in self._idle:
+            # The server has closed what rested for long; nobody waits for an answer.
+            self._idle.remove(connection)
+            self._idle.append(self._instead_of(connection))
             return
         self._outcome.answers += 1
         if not 0 < status < 400:
@@ -193,8 +200,9 @@ class Load:
             if self._answered == self._connections and self._seconds is not None:
                 self._measured_from = now + self._warm_up
                 self._ends_at = self._measured_from + self._seconds
-        if status == 0:
-            self._selector.unregister(connection.socket)
-            connection.socket.close()
-            connection = self._open()
-        self._idle.append(connection)
+        self._idle.append(connection if status else self._instead_of(connection))
+
+    def _instead_of(self, broken: _Connection) -> _Connection:
+        self._selector.unregister(broken.socket)
+        broken.socket.close()
+        return self._open()

@@ -50,7 +50,7 @@ from sav.storage.virus_scanner import NoScanner, VirusScanner
 Effect = Callable[[Sequence[int]], None]
 """Does what tickets owe (0: what the desk owes as a whole), once, however often it is called."""
 
-_LONG_JOBS = {BUILD_EXPORT: 14 * 60 * 1000}
+_LONG_JOBS = dict.fromkeys((BUILD_EXPORT, ERASE_PERSON, SWEEP_FILES), 14 * 60 * 1000)
 """Milliseconds for what is one piece of work however long it is; less than the broker's patience (30 min)."""
 PAUSE_BETWEEN_PARTS = timedelta(seconds=1)
 """For how long a long job leaves its worker to others before it goes on."""

@@ -23,6 +23,18 @@ class DatabaseConnection(Middleware):
             # The message is only a hint; the relay finds the token it is about, once the database is back.
             raise SkipMessage("the database is unavailable") from error
 
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,
+        message: Any,
+        *,
+        result: Any = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        if exception is not None and not isinstance(exception, Exception):
+            # A time limit breaks in anywhere: an answer may not have been read.
+            drop_connection()
+
     def before_worker_thread_shutdown(self, broker: dramatiq.Broker, thread: Any) -> None:
         drop_connection()
 

@@ -6,8 +6,15 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import structlog
+from dramatiq.middleware import TimeLimitExceeded
 
-from sav.models.database import DATABASE_ERRORS, DatabaseUnavailable, is_connection_lost
+from sav.models.database import (
+    DATABASE_ERRORS,
+    DatabaseUnavailable,
+    drop_connection,
+    ensure_connection,
+    is_connection_lost,
+)
 from sav.operations.desk_effects import waits_for_somebody
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back
 from sav.telemetry.metrics import count_tries, measured_effect
@@ -78,9 +85,10 @@ def do_together(effect: str, do: Callable[[Sequence[Claim]], None]) -> None:
                 effect_span(effect, request_id=None, ticket_id=DESK),
             ):
                 do(claims)
-        except Exception as error:
+        except (Exception, TimeLimitExceeded) as error:
             if is_the_databases_fault(error):
                 raise
+            _have_a_connection_after(error)
             for claim in claims:
                 give_back(claim=claim, error=error, now=datetime.now(UTC))
             return
@@ -121,10 +129,11 @@ def _try(claim: Claim, do: Callable[[Claim], None]) -> None:
             effect_span(claim.effect, request_id=claim.request_id, ticket_id=claim.ticket_id),
         ):
             do(claim)
-    except Exception as error:
+    except (Exception, TimeLimitExceeded) as error:
         if is_the_databases_fault(error):
             # The lease ends, and the relay finds the token again; it was no try.
             raise
+        _have_a_connection_after(error)
         give_back(claim=claim, error=error, now=datetime.now(UTC))
         return
     _tell(claim, time.perf_counter() - started)
@@ -141,7 +150,14 @@ def _tell(claim: Claim, seconds: float, **about: str | None) -> None:
     )
 
 
-def is_the_databases_fault(error: Exception) -> bool:
+def _have_a_connection_after(error: BaseException) -> None:
+    if isinstance(error, TimeLimitExceeded):
+        # It breaks in anywhere: an answer of the database may not have been read.
+        drop_connection()
+        ensure_connection()
+
+
+def is_the_databases_fault(error: BaseException) -> bool:
     """Whether nothing can be said of the effect, because the database went away."""
     if isinstance(error, DatabaseUnavailable):
         return True

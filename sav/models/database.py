@@ -22,7 +22,7 @@ import peewee
 from pymysql.constants import ER, FIELD_TYPE
 from pymysql.converters import conversions
 
-from sav.models.wire import Wire
+from sav.models.wire import LAST_WORDS, Wire
 from sav.telemetry import tracing
 
 P = ParamSpec("P")
@@ -181,7 +181,8 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
     def rollback(self) -> None:
         has_begun = not self._wire.is_opening
         self._wire.forget()
-        if has_begun:
+        # Over a lost connection nothing can be taken back, and the server has done it.
+        if has_begun and self._wire.open:
             super().rollback()
 
     def execute_later(self, sql: str, params: Any) -> None:
@@ -224,10 +225,12 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
 
     def _renew(self) -> None:
         # In its place: what transaction it is in, it is in still.
-        self._wire._read_timeout = HANDSHAKE_TIMEOUT_SECONDS
+        patience = self._wire._read_timeout
+        self._wire._read_timeout = self._handshake_timeout_seconds
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             self._wire.connect_anew()
             self._greet(self._wire)
+        self._wire._read_timeout = patience
 
     def is_ready(self) -> bool:
         """Whether the connection works, as far as can be known without asking it too often."""
@@ -426,11 +429,11 @@ def error_number(error: BaseException) -> int | None:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether the connection is of no more use: 0, 2003, 2006, 2013, 2014, 2055, 1053, 1927, 4031…"""
+    """Whether the connection is of no more use: 0, 2003, 2006, 2013, 2014, 2055, `LAST_WORDS`…"""
     number = error_number(error)
     if isinstance(error, peewee.InterfaceError):
         return True
-    return number is not None and (number == 0 or 2000 <= number < 3000 or number in (1053, 1927, 4031))
+    return number is not None and (number == 0 or 2000 <= number < 3000 or number in LAST_WORDS)
 
 
 def is_duplicate(error: peewee.IntegrityError) -> bool:

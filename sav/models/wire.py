@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 else:
     _Connection = Connection
 
+LAST_WORDS = frozenset({1053, 1927, 4031})
+"""With these a server takes its leave, over a socket that may stay open for a moment: it shuts down (1053),
+has killed the connection (1927, MariaDB), or waited for too long (4031, MySQL)."""
+
 
 class Wire(_Connection):
     """PyMySQL's connection; what is here sends several statements at once, and each in its order.
@@ -52,8 +56,25 @@ class Wire(_Connection):
         self._waiting.clear()
 
     def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
-        if not self._opening and not self._waiting:
+        try:
+            if self._opening or self._waiting:
+                return self._query_together(sql, unbuffered)
             return super().query(sql, unbuffered)
+        except err.Error as error:
+            if error.args and error.args[0] in LAST_WORDS:
+                self._force_close()  # type: ignore[attr-defined]
+            raise
+        except BaseException:
+            # Somebody broke in (a time limit of Dramatiq's does): the answer that was not read would be taken
+            # for the next statement's.
+            self._force_close()  # type: ignore[attr-defined]
+            raise
+        finally:
+            # On a lost connection it is kept: a transaction that had not begun may be begun anew.
+            if self.open:
+                self.forget()
+
+    def _query_together(self, sql: str | bytes, unbuffered: bool) -> int:
         own = sql.encode(self.encoding) if isinstance(sql, str) else sql
         ahead = [*self._opening.split(b";"), *self._waiting] if self._opening else self._waiting
         left = len(ahead)
@@ -67,10 +88,6 @@ class Wire(_Connection):
                 raise
             # Who expects a duplicate of their own must not take this for it.
             raise err.InternalError(*error.args) from None
-        finally:
-            # On a lost connection it is kept: a transaction that had not begun may be begun anew.
-            if self.open:
-                self.forget()
         return rows
 
     def connect_anew(self) -> None:

@@ -1,5 +1,6 @@
 """Lists of tickets: what a caller may see, filtered and searched, in an order that an index serves."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from sav.domain.ticket_lifecycle import STATUSES, Priority, Source, Status
 from sav.models.database import is_sqlite
 from sav.models.prepared import objects
 from sav.models.tables import SHOWN_OF_TICKETS, Ticket
+from sav.queries import statement_limit
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
 from sav.queries.statement_limit import SearchTooSlow, limited_rows
 from sav.queries.ticket_roads import Branch, Road, Sight, SortColumn, road
@@ -36,6 +38,10 @@ FEWEST_APART = 8
 """Rows that lie further apart than so many tickets, a quarter of a page, may each cost a page."""
 FIRST_TRY_SECONDS = 1.5
 """The road that looks quicker is gone for so long, then the other one. On a busy server all takes longer."""
+ESTIMATE_SECONDS = 0.5
+"""How long it may take to say which road looks quicker; after that it is the index."""
+SHORTEST_SECONDS = 0.01
+"""What a part of a search is given at least when the parts before it took all the time there was."""
 
 _SORT_COLUMNS: dict[Order, tuple[SortColumn, type]] = {
     "-created_at": ("created_at", datetime),
@@ -203,8 +209,7 @@ class _Shelf:
             return self._reading(way.branches, search)
         if not self._lies_together(branch):
             return self._matching(sight, search, rare)
-        lasting = replace(branch, condition=sight.in_the_long_run.condition)
-        if self._is_read_quicker(lasting, search, rare, branches=len(way.branches)):
+        if self._is_read_quicker(self._lasting(sight, branch), search, rare, branches=len(way.branches)):
             with suppress(SearchTooSlow):
                 return self._reading(way.branches, search, seconds=FIRST_TRY_SECONDS)
             return self._matching(sight, search, rare)
@@ -212,13 +217,25 @@ class _Shelf:
             return self._matching(sight, search, rare, seconds=FIRST_TRY_SECONDS)
         return self._reading(way.branches, search)
 
+    @staticmethod
+    def _lasting(sight: Sight, branch: Branch) -> Branch:
+        if branch.begins is None:
+            # All that is known of it is its condition.
+            return branch
+        return replace(branch, condition=sight.in_the_long_run.condition)
+
     def _lies_together(self, branch: Branch) -> bool:
         """Whether few pages of the table have its first rows; only the index is read for that."""
         if branch.begins is None:
             return False
         some = self._keys(Branch(branch.source, branch.begins)).limit(SAMPLE).alias("some_rows")
         many, least, most = (of(some.c.id) for of in (peewee.fn.COUNT, peewee.fn.MIN, peewee.fn.MAX))
-        ((rows, first, last),) = limited_rows(Ticket.select(many, least, most).from_(some))
+        try:
+            ((rows, first, last),) = limited_rows(
+                Ticket.select(many, least, most).from_(some), seconds=ESTIMATE_SECONDS
+            )
+        except SearchTooSlow:
+            return False
         return bool(rows == 0 or last - first <= rows * FEWEST_APART)
 
     def _is_read_quicker(self, branch: Branch, search: Search, rare: Sequence[str], *, branches: int) -> bool:
@@ -228,14 +245,11 @@ class _Shelf:
         flags = [getattr(sample.c, f"fits{1 + search.words.index(word)}") for word in rare]
         ids, total = sample.c.id, peewee.fn.SUM
         every = Ticket.select(peewee.fn.MAX(Ticket.id))
-        ((rows, last, hits, *seen),) = limited_rows(
-            Ticket.select(
-                peewee.fn.COUNT(ids),
-                every,
-                total(fits),
-                *map(total, flags),
-            ).from_(sample)
-        )
+        sums = Ticket.select(peewee.fn.COUNT(ids), every, total(fits), *map(total, flags)).from_(sample)
+        try:
+            ((rows, last, hits, *seen),) = limited_rows(sums, seconds=ESTIMATE_SECONDS)
+        except SearchTooSlow:
+            return False
         if rows < WIDER_SAMPLE:
             # There are no more.
             return True
@@ -271,9 +285,12 @@ class _Shelf:
     ) -> list[tuple[Any, int]]:
         texts = search.by_reading()
         queries = [self._keys(Branch(branch.source, branch.condition & texts)) for branch in branches]
-        return [
-            (key, ticket_id) for query in queries for ticket_id, key in limited_rows(query, seconds=seconds)
-        ]
+        found: list[tuple[Any, int]] = []
+        ends_at = time.monotonic() + (seconds or statement_limit.SEARCH_SECONDS)
+        for query in queries:
+            left = max(SHORTEST_SECONDS, ends_at - time.monotonic())
+            found += [(key, ticket_id) for ticket_id, key in limited_rows(query, seconds=left)]
+        return found
 
     def _keys(self, branch: Branch, *more: Any) -> Any:
         """The first rows of a branch that may come onto the page: id, sort key, and more."""

@@ -1,13 +1,16 @@
 """What goes over the wire together: in its order, all or nothing, and never taken for something else."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 
 import peewee
+import pymysql
 import pytest
 
-from sav.models.database import NoTransaction, database, is_sqlite, snapshot, transaction
+from sav.models.database import NoTransaction, database, ensure_connection, is_sqlite, snapshot, transaction
 from sav.models.prepared import insert_rows, insert_rows_later
 from sav.models.tables import Ticket, TicketTag
+from sav.models.wire import LAST_WORDS, Wire
 from tests.actors.owed import new_ticket
 from tests.actors.threads import at_the_same_time
 
@@ -113,3 +116,63 @@ def test_a_snapshot_is_one_state_and_what_comes_after_sees_the_next() -> None:
         assert tags() == set()
     with transaction():
         assert tags() == {"meanwhile"}
+
+
+class BrokenInto(BaseException):
+    """What a time limit raises in a thread, wherever it is just then."""
+
+
+@contextmanager
+def instead_of_an_answer(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Iterator[None]:
+    """The next statement is sent, and its answer not read: `error` comes first."""
+    read = Wire._read_query_result  # type: ignore[attr-defined]
+
+    def once(wire: Wire, unbuffered: bool = False) -> None:
+        monkeypatch.setattr(Wire, "_read_query_result", read)
+        raise error
+
+    # Used a moment ago, so that nobody asks whether it still works.
+    ensure_connection()
+    database.execute_sql("SELECT 1")
+    ensure_connection()
+    monkeypatch.setattr(Wire, "_read_query_result", once)
+    yield
+    monkeypatch.setattr(Wire, "_read_query_result", read)
+
+
+@pytest.mark.parametrize("within", ["nothing", "a transaction"])
+def test_an_answer_that_was_not_read_is_taken_for_no_other(
+    monkeypatch: pytest.MonkeyPatch, within: str
+) -> None:
+    if is_sqlite():
+        assert database.execute_sql("SELECT 2").fetchone() == (2,)
+        return
+    asked = nullcontext() if within == "nothing" else transaction()
+    with instead_of_an_answer(monkeypatch, BrokenInto()), pytest.raises(BrokenInto), asked:
+        insert_rows(TicketTag, tag("lost"))
+    ensure_connection()
+    assert [database.execute_sql(f"SELECT {number}").fetchone() for number in (2, 3)] == [(2,), (3,)]
+    # By itself it was sent, and done; with its transaction it was not.
+    assert (tags(), is_in_transaction()) == ({"lost"} if within == "nothing" else set(), False)
+
+
+@pytest.mark.parametrize("number", sorted(LAST_WORDS))
+def test_a_transaction_that_begins_with_a_servers_last_words_is_one_over_the_next_connection(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def half() -> None:
+        with transaction():
+            insert_rows(TicketTag, tag("half"))
+            assert is_in_transaction()
+            raise ZeroDivisionError
+
+    if is_sqlite():
+        with pytest.raises(ZeroDivisionError):
+            half()
+    else:
+        with (
+            instead_of_an_answer(monkeypatch, pymysql.err.OperationalError(number, "farewell")),
+            pytest.raises(ZeroDivisionError),
+        ):
+            half()
+    assert (tags(), is_in_transaction()) == (set(), False)
