@@ -17,7 +17,6 @@ from sav.domain.ticket_lifecycle import STATUSES, Priority, Source, Status
 from sav.models.database import is_sqlite
 from sav.models.prepared import objects
 from sav.models.tables import SHOWN_OF_TICKETS, Ticket
-from sav.queries import statement_limit
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
 from sav.queries.statement_limit import SearchTooSlow, limited_rows
 from sav.queries.ticket_roads import Branch, Road, Sight, SortColumn, road
@@ -286,9 +285,10 @@ class _Shelf:
         texts = search.by_reading()
         queries = [self._keys(Branch(branch.source, branch.condition & texts)) for branch in branches]
         found: list[tuple[Any, int]] = []
-        ends_at = time.monotonic() + (seconds or statement_limit.SEARCH_SECONDS)
+        began = time.monotonic()
         for query in queries:
-            left = max(SHORTEST_SECONDS, ends_at - time.monotonic())
+            # A try ends for all its parts at once; where nothing else is left to try, each has its time.
+            left = seconds and max(SHORTEST_SECONDS, seconds - (time.monotonic() - began))
             found += [(key, ticket_id) for ticket_id, key in limited_rows(query, seconds=left)]
         return found
 

@@ -152,8 +152,9 @@ def test_an_answer_that_was_not_read_is_taken_for_no_other(
         insert_rows(TicketTag, tag("lost"))
     ensure_connection()
     assert [database.execute_sql(f"SELECT {number}").fetchone() for number in (2, 3)] == [(2,), (3,)]
-    # By itself it was sent, and done; with its transaction it was not.
-    assert (tags(), is_in_transaction()) == ({"lost"} if within == "nothing" else set(), False)
+    assert not is_in_transaction()
+    # By itself it was sent, and may be done; a transaction was not ended.
+    assert tags() <= ({"lost"} if within == "nothing" else set())
 
 
 @pytest.mark.parametrize("number", sorted(LAST_WORDS))
