@@ -72,6 +72,29 @@ def test_every_expression_is_understood_and_asks_for_what_there_is(where: str, e
     assert asked <= known | OF_THE_SCRAPE
 
 
+def can_be_silenced(expression: str) -> bool:
+    """Whether an alert about too little says nothing once the processes that it is about are gone.
+
+    A series goes with its last process, and a comparison with nothing is nothing. That no web process
+    answers has an alert of its own.
+    """
+    if not re.search(r"(?:==|!=|<=?)\s*[0-9.]+$", expression) or "absent(" in expression:
+        return False
+    places = {place for name in metrics_in(expression) for place in getattr(described(name), "places", ())}
+    return "web" not in places and "or vector(0)" not in expression
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
+def test_no_alert_is_silenced_by_the_death_of_what_it_watches(alert: dict[str, Any]) -> None:
+    assert not can_be_silenced(alert["expr"])
+
+
+def test_an_alert_that_dies_with_its_processes_is_noticed() -> None:
+    assert can_be_silenced("sum(sav_scheduler_leads) != 1")
+    assert not can_be_silenced("(sum(sav_scheduler_leads) or vector(0)) != 1")
+    assert "absent(sav_up" in next(rule["expr"] for rule in ALERTS if rule["alert"] == "SavWebAbsent")
+
+
 def test_what_is_no_promql_is_refused() -> None:
     with pytest.raises(ValueError, match=r"."):
         promql_parser.parse("sum by (effect (sav_effects_owed)")
