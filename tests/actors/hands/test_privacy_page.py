@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import subprocess
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +16,16 @@ from sav.bootstrap import object_store
 from sav.domain.effects import BUILD_EXPORT, ERASE_PERSON
 from sav.models.tables import DueEffect, PrivacyRequest, Ticket
 from sav.settings import Settings
-from tests.actors.hands.conftest import CommandLine
+from tests.actors.hands.conftest import CommandLine, environment
 from tests.actors.owed import means
 from tests.factories.tickets import make_ticket
-from tests.plugins.desk import Api
+from tests.servers.ports import LOOPBACK, accepts, free_port, wait_until
 from tests.system.doc_commands import run_by
+from tests.system.fleet import SECRET, START_TIMEOUT_SECONDS, token
+from tests.system.running_service import PROGRAMS, RunningCommand, clean_environment
 
+ADDRESS = "localhost:8007"
+CURL_TIMEOUT_SECONDS = 30
 PERSON, EMAIL = 42, "camille@example.com"
 COMMANDS = [
     line.removeprefix("$ ")
@@ -28,15 +34,47 @@ COMMANDS = [
 ]
 
 
-def call(api: Api, words: list[str]) -> int:
-    """What curl would do, as an admin."""
-    method, body = words[words.index("-X") + 1], json.loads(words[words.index("-d") + 1])
-    (address,) = [word for word in words if word.startswith("localhost:8007/")]
-    return int(api.admin().call(method, address.removeprefix("localhost:8007"), body).status_code)
+@pytest.fixture
+def web(settings: Settings, tmp_path: Path) -> Iterator[int]:
+    """The port of a web process on the test's database."""
+    port = free_port()
+    variables = environment(settings) | {"SAV_STORAGE": "disk", "JWT_SECRET": SECRET, "WEB_PROCESSES": "1"}
+    process = RunningCommand(
+        str(PROGRAMS / "sav"), "http",
+        environment=clean_environment(**variables, APP_HOST=LOOPBACK, APP_PORT=str(port)),
+        log=tmp_path / "web.log",
+    )  # fmt: skip
+    try:
+        wait_until(
+            lambda: accepts(port) or not process.running,
+            timeout_seconds=START_TIMEOUT_SECONDS,
+            what="sav http",
+        )
+        assert process.running, process.output
+        yield port
+    finally:
+        process.kill()
+
+
+def curl(command: str, port: int) -> str:
+    """The status that the command as it stands is answered with, but for the port."""
+    assert ADDRESS in command
+    said = command.replace(ADDRESS, f"{LOOPBACK}:{port}").replace(
+        "curl ", "curl -sS -w '\\n%{http_code}' ", 1
+    )
+    done = subprocess.run(
+        ["bash", "-c", said],
+        env=clean_environment(ADMIN=token("admin", 99)),
+        capture_output=True,
+        text=True,
+        timeout=CURL_TIMEOUT_SECONDS,
+        check=True,
+    )
+    return done.stdout.rpartition("\n")[2]
 
 
 def test_each_command_does_its_work(
-    api: Api,
+    web: int,
     command_line: CommandLine,
     settings: Settings,
     tmp_path: Path,
@@ -53,15 +91,17 @@ def test_each_command_does_its_work(
             effects[effect]((0,))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sav.hands.privacy.time.sleep", work_meanwhile)
     assert len(COMMANDS) >= 5
     for command in COMMANDS:
         program, *words = shlex.split(command)
         if program == "curl":
-            assert call(api, words) == 202, command
+            assert curl(command, web) == "202", command
             continue
         main = import_module(f"sav.hands.{Path(program).name}").main
-        result = command_line(main, *words, SAV_STORAGE="disk")
+        with monkeypatch.context() as patched:
+            # Everybody's sleep: curl is waited for by it, too.
+            patched.setattr("sav.hands.privacy.time.sleep", work_meanwhile)
+            result = command_line(main, *words, SAV_STORAGE="disk")
         assert result.exit_code == 0, f"{command}: {result.output}"
 
     told = json.loads(zipfile.ZipFile(tmp_path / "camille.zip").read("tickets.json"))
