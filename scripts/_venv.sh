@@ -15,9 +15,10 @@ find_python() {
 # ".[test]" (and what its tests need) into it, unless that is already there.
 install_into_venv() {
   local what=$1 dependencies
-  # One installation at a time in one clone; the lock is on a file that is here anyway.
+  # One installation at a time in one clone; the lock is on a file that is here anyway, and ends with the
+  # descriptor. Python takes it, because macOS has no program for it.
   exec 9<setup.cfg
-  flock 9
+  "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
   dependencies=$(cat setup.cfg pyproject.toml | cksum)
   if ! installed "$what" "$dependencies"; then
     make_venv
