@@ -34,6 +34,9 @@ SECRET = "a secret of the tests, long enough for HS256"
 # No release has named these in a statement, and newer ones serve their lists.
 SPARE_INDEXES = {"assignee_status", "status_priority"}
 
+# From before the rule and before the first release: no table with rows has ever been given it.
+FULL_TEXT_INDEX = "ALTER TABLE support_tickets ADD FULLTEXT KEY search (subject, description)"
+
 
 def statements() -> list[str]:
     kind = "sqlite" if is_sqlite() else _server()
@@ -166,6 +169,8 @@ def test_every_migration_leaves_the_running_code_alone(
     for statement in _without_replaced_indexes(_changes(caplog)):
         if found := re.match(r"CREATE (?:VIRTUAL )?TABLE IF NOT EXISTS (\w+)", statement):
             created.add(found[1])
+        if statement == FULL_TEXT_INDEX:
+            continue
         if problem := harm(statement, created_before=created if _is_new(statement, created) else set()):
             wrong.append((problem, statement))
     assert created
@@ -186,6 +191,9 @@ def test_every_migration_leaves_the_running_code_alone(
         "DROP INDEX name ON agents",
         "ALTER TABLE agents DROP KEY name, ADD KEY title (title)",
         "UPDATE agents SET name = NULL",
+        FULL_TEXT_INDEX,
+        "CREATE FULLTEXT INDEX names ON agents (name)",
+        "ALTER TABLE agents ADD COLUMN team VARCHAR(20) NULL, ADD FULLTEXT KEY teams (team)",
     ],
 )
 def test_what_would_break_running_code_is_noticed(statement: str) -> None:
@@ -201,8 +209,8 @@ def harm(statement: str, *, created_before: set[str]) -> str | None:
     if found := re.match(r"DROP INDEX (\w+)", statement):
         name = found[1].removeprefix("support_tickets_")
         return None if name in SPARE_INDEXES else "its statements may name the index"
-    if re.match(r"ALTER TABLE \w+ ADD FULLTEXT KEY", statement):
-        return None
+    if "FULLTEXT" in statement:
+        return "its writes wait while the server builds the index"
     if re.match(r"ALTER TABLE \w+ DROP KEY", statement):
         gone = set(re.findall(r"DROP KEY (\w+)", statement)) - set(re.findall(r"ADD KEY (\w+)", statement))
         return "its statements may name the index" if gone or "COLUMN" in statement else None
