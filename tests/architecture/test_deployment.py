@@ -20,6 +20,8 @@ TOOLS = Path(sys.executable).parent
 COMPOSE = ROOT / "docker-compose.yml"
 BASE = ROOT / "k8s" / "base"
 OVERLAYS = sorted((ROOT / "k8s" / "overlays").iterdir())
+PRODUCTION = ROOT / "k8s" / "overlays" / "production"
+BACK_UP = ROOT / "k8s" / "back-up"
 KUBERNETES = "1.30"
 # Long-running; `sav migrate` runs to its end.
 PROCESSES = {"http", "worker", "scheduler"}
@@ -104,6 +106,29 @@ class TestSettings:
         for overlay in OVERLAYS:
             assert "secretGenerator" not in kustomization(overlay)
 
+    def test_whoever_copies_the_production_overlay_is_asked_for_what_an_ingress_needs(self) -> None:
+        (generated,) = kustomization(PRODUCTION)["configMapGenerator"]
+        named = {literal.partition("=")[0] for literal in generated["literals"]}
+        assert {
+            "SAV_PUBLIC_URL",
+            "MINIO_PUBLIC_ENDPOINT",
+            "SAV_TRUSTED_PROXIES",
+            "SMTP_HOST",
+            "MAIL_FROM",
+        } <= named
+
+    def test_the_settings_of_the_production_overlay_are_accepted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (settings,) = of_kind("ConfigMap").values()
+        (generated,) = kustomization(PRODUCTION)["configMapGenerator"]
+        literals = dict(literal.split("=", 1) for literal in generated["literals"])
+        for name, value in {**data(settings), **literals}.items():
+            monkeypatch.setenv(name, value)
+        for name in ("DB_PASSWORD", "MINIO_SECRET_KEY", "RABBITMQ_PASSWORD"):
+            monkeypatch.setenv(name, "a secret of our own")
+        assert load_settings().SAV_TRUSTED_PROXIES
+
     def test_kubernetes_settings_are_accepted_once_the_secrets_are_real(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -138,6 +163,19 @@ class TestCompose:
         assert all(service["networks"] == ["e-commerce-network"] for service in services.values())
         assert compose()["networks"]["e-commerce-network"]["name"] == "e-commerce-network"
 
+    def test_the_guide_has_its_example_secrets_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The image says production, and this file says otherwise unless the guide's variable is set."""
+        variables = compose()["x-sav"]["environment"]
+        assert variables["APP_ENV"] == "${APP_ENV:-local}"
+        page = (ROOT / "docs" / "operations.md").read_text()
+        guide = page.partition("**One machine, with Docker Compose.**")[2].partition("```")[0]
+        assert "`APP_ENV=production`" in guide
+        monkeypatch.setenv("APP_ENV", "production")
+        with pytest.raises(InvalidSettings) as refused:
+            load_settings()
+        named = {problem.partition(":")[0] for problem in refused.value.problems}
+        assert {"DB_PASSWORD", "MINIO_SECRET_KEY", "RABBITMQ_PASSWORD"} <= named
+
     def test_nothing_starts_before_what_it_needs(self) -> None:
         services = compose()["services"]
         for process in PROCESSES:
@@ -156,17 +194,29 @@ class TestCompose:
 
 
 class TestKubernetes:
-    @pytest.mark.parametrize("directory", [BASE, *OVERLAYS], ids=lambda path: path.name)
+    @pytest.mark.parametrize("directory", [BASE, BACK_UP, *OVERLAYS], ids=lambda path: path.name)
     def test_every_manifest_is_valid(self, directory: Path) -> None:
         for manifest in manifests(directory):
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
     def test_every_file_is_used(self) -> None:
-        for directory in (BASE, *OVERLAYS):
+        for directory in (BASE, BACK_UP, *OVERLAYS):
             resources = kustomization(directory)["resources"]
             assert all((directory / resource).exists() for resource in resources)
             files = {file.name for file in directory.iterdir()} - {"kustomization.yaml"}
             assert files <= set(resources)
+
+    def test_the_copy_of_the_files_runs_as_the_pods_do(self) -> None:
+        claim, job = manifests(BACK_UP)
+        spec = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert container["args"] == ["copy-files", "out", "/back-up/files"]
+        assert spec["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        worker = pod_specs()["worker"]
+        for key in ("securityContext", "serviceAccountName", "automountServiceAccountToken"):
+            assert spec[key] == worker[key]
+        for key in ("image", "envFrom", "resources", "securityContext"):
+            assert container[key] == worker["containers"][0][key]
 
     def test_overlays_change_what_is_there(self) -> None:
         kinds = {manifest["kind"] for manifest in manifests()}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from sav.cli import main as sav
 from sav.hands import (
@@ -104,6 +105,24 @@ def test_every_command_of_ours_that_is_named_exists() -> None:
             pytest.fail(f"{where}: {error.message}")
         unknown = {word.partition("=")[0] for word in words if word.startswith("--")} - options - {"--help"}
         assert not unknown, f"{where}: {unknown}"
+
+
+def kubectl_commands() -> Iterator[tuple[str, list[str]]]:
+    """Every call of `kubectl` in a block or in a sentence, but mere mentions of a command of its own."""
+    for page in pages():
+        text = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8"))
+        for line in re.findall(r"(?:^|`|\| )(kubectl (?!exec`)[^`\n#|]+)", text, re.MULTILINE):
+            yield f"{page.relative_to(ROOT)}: {line}", shlex.split(line)
+
+
+def test_every_kubectl_command_names_the_namespace() -> None:
+    overlay = yaml.safe_load((ROOT / "k8s" / "overlays" / "production" / "kustomization.yaml").read_text())
+    commands = list(kubectl_commands())
+    assert len(commands) > 8
+    for where, words in commands:
+        expected = ["create", "namespace"] if words[1] == "create" else ["--namespace"]
+        assert words[1 : 1 + len(expected)] == expected, where
+        assert words[2 if len(expected) == 1 else 3] == overlay["namespace"], where
 
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
