@@ -60,8 +60,9 @@ def pipeline_health(*, now: datetime) -> PipelineHealth:
 
 
 def _owed(now: datetime) -> list[tuple[str, int, int, datetime | None]]:
-    never_tried = (DueEffect.tries == 0) & DueEffect.lease_owner.is_null()
-    # A deadline is leased to nobody until its time comes (see `due_effects`): it is not owed yet.
+    never_tried = (DueEffect.tries == 0) & DueEffect.lease_owner.is_null() & DueEffect.last_error.is_null()
+    # A deadline is leased to nobody until its time comes (see `due_effects`): it is not owed yet. What was
+    # put off looks the same, but says why, and is.
     is_deadline = never_tried & DueEffect.leased_until.is_null(False) & (DueEffect.leased_until > now)
     counts_from_creation = DueEffect.leased_until.is_null() | (DueEffect.effect == PUBLISH_EVENT)
     due_since = peewee.Case(

@@ -3,17 +3,19 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from falcon.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from sav.domain.effects import HOUSEKEEPING, PUBLISH_EVENT, RETRY_POLICIES
+from sav.domain.effects import ERASE_PERSON, HOUSEKEEPING, PUBLISH_EVENT, RETRY_POLICIES
 from sav.domain.ticket_lifecycle import PRIORITIES, STATUSES
 from sav.http.app import create_app
 from sav.models.database import DatabaseUnavailable
 from sav.models.tables import DueEffect
+from sav.operations.effect_claims import Claim, put_off
 from sav.telemetry.metrics import CATALOGUE_OF_METRICS, QUEUE_MESSAGES, counted_text
 from sav.telemetry.parts import Sample
 from tests.plugins.desk import Answers, Api
@@ -217,6 +219,19 @@ def test_a_deadline_is_owed_from_its_time_on(api: Api) -> None:
     samples = scrape(api)
     assert value(samples, "sav_effects_owed", effect=HOUSEKEEPING) == 1
     assert value(samples, "sav_oldest_owed_effect_seconds", effect=HOUSEKEEPING) == 10
+
+
+def test_what_was_put_off_is_owed(api: Api) -> None:
+    """An erasure that waits for the store, or a mail for its server, is no deadline."""
+    now = api.clock.now
+    DueEffect.insert(
+        effect=ERASE_PERSON, ticket_id=0, sequence=1, due_at=now, lease_owner="me", leased_until=now,
+        created_at=now,
+    ).execute()  # fmt: skip
+    token = DueEffect.get()
+    claim = Claim(token.id, ERASE_PERSON, 0, 1, "me")
+    put_off(claim=claim, until=now + timedelta(seconds=2), reason="waits for the store")
+    assert value(scrape(api), "sav_effects_owed", effect=ERASE_PERSON) == 1
 
 
 class TestWhenPartsAreAway:
