@@ -129,10 +129,20 @@ def hidden_record(*, origin: str, external_id: str, secret: bytes) -> str:
 
 
 def person_hashes(subject: Subject, *, secret: bytes) -> frozenset[str]:
-    """One for each id and for the address, by which two requests about one person are recognised."""
-    ids = {subject_hash(secret=secret, user_id=user_id, email=None) for user_id in subject.user_ids}
-    address = {subject_hash(secret=secret, user_id=None, email=subject.email)} if subject.email else set()
-    return frozenset(ids | address)
+    """One for each id and for the address that was named: by them archives about one are found."""
+    named = {subject.email} if subject.email else set()
+    return _hashes(subject.user_ids, frozenset(named), secret)
+
+
+def erased_hashes(subject: Subject, *, secret: bytes) -> frozenset[str]:
+    """The same for whoever is erased, with all of their addresses: an archive may have been asked for by one
+    that only since then is known to be theirs."""
+    return _hashes(subject.user_ids, subject.addresses, secret)
+
+
+def _hashes(user_ids: frozenset[int], addresses: frozenset[str], secret: bytes) -> frozenset[str]:
+    ids = {subject_hash(secret=secret, user_id=user_id, email=None) for user_id in user_ids}
+    return frozenset(ids | {subject_hash(secret=secret, user_id=None, email=email) for email in addresses})
 
 
 def erased_data(name: str, data: Mapping[str, Any], *, actor_role: str, subject: Subject) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sav.domain.caller import SYSTEM
 from sav.domain.email_addresses import mailbox
 from sav.domain.errors import NotFound
 from sav.domain.occasion import Occasion
-from sav.domain.privacy import ExportNotReady, RequestKind, subject_hash
+from sav.domain.privacy import ExportNotReady, RequestKind, Subject, subject_hash
 from sav.hands.commands import (
     CONTEXT_SETTINGS,
     Commands,
@@ -28,7 +28,7 @@ from sav.hands.commands import (
     settings_for,
     with_logs,
 )
-from sav.models.person_sight import accounts_written_to, how_much, subject_named
+from sav.models.person_sight import accounts_linked_by, accounts_written_to, how_much, subject_named
 from sav.models.tables import PrivacyRequest
 from sav.operations.privacy_requests import request_privacy
 from sav.operations.receipts import BadReceipt, public_key, read_receipt, verified
@@ -40,6 +40,10 @@ from sav.storage.object_store import StorageUnavailable
 
 POLL_SECONDS = 1.0
 LISTED = 100
+WORDS_LEFT = (
+    "No search finds their words any more, but the full-text index keeps them until it is made anew: "
+    "scripts/reindex_search, at a quiet hour."
+)
 log = structlog.get_logger(__name__)
 
 
@@ -143,6 +147,7 @@ def erase(
             if out:
                 out.write_text(json.dumps(request.receipt, indent=2) + "\n", encoding="utf-8")
                 click.echo(f"The receipt is in {out}.")
+            click.echo(WORDS_LEFT)
 
 
 @main.command()
@@ -213,11 +218,21 @@ def _ask(kind: RequestKind, user_id: int | None, email: str | None) -> PrivacyRe
 def _say_how_much(user_id: int | None, email: str | None) -> None:
     subject = subject_named(user_id=user_id, email=email, accounts_by_email=True)
     click.echo(f"{len(subject.user_ids)} accounts")
-    if unproven := sorted(accounts_written_to(email) - subject.user_ids if email else ()):
-        ids = ", ".join(map(str, unproven))
-        click.echo(f"Not meant, for nobody has verified the address to be theirs: accounts {ids}.")
+    if email:
+        _say_who_is_not_meant(email, subject)
     for name, number in how_much(subject).items():
         click.echo(f"{number} {name}")
+
+
+def _say_who_is_not_meant(email: str, subject: Subject) -> None:
+    had_it = accounts_linked_by(email) - subject.user_ids
+    unproven = accounts_written_to(email) - subject.user_ids - had_it
+    for why, accounts in (
+        ("it was verified to be somebody else's since", had_it),
+        ("nobody has verified the address to be theirs", unproven),
+    ):
+        if accounts:
+            click.echo(f"Not meant, for {why}: accounts {', '.join(map(str, sorted(accounts)))}.")
 
 
 def _wait_for(request: PrivacyRequest) -> PrivacyRequest:

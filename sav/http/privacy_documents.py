@@ -43,7 +43,10 @@ class ReceiptDocument(Answer):
 
 
 class ErasureDocument(PrivacyRequestDocument):
-    """An erasure: how far it has come, and at its end a receipt."""
+    """An erasure: how far it has come, and at its end a receipt.
+
+    No search finds an erased word; the full-text index itself keeps them until an operator makes it anew.
+    """
 
     step: str
     receipt: ReceiptDocument | None

@@ -42,8 +42,11 @@ LONGEST_EXPORT_SECONDS = 12 * 60.0
 LEASE_KEPT_EVERY_SECONDS = 5.0
 NOTES = (
     "Left out: internal notes of the staff and files on them, the desk's change log beyond what other "
-    "services were told, what others have read, what mails about other people's tickets were about, dead "
-    "letters, and the hashed counters of rate limits. docs/privacy.md lists every place.",
+    "services were told, what others have read, what mails about other people's tickets were about, and what "
+    "the person did as staff in other people's tickets, beyond that they have written, attached or read "
+    "something, and when: which tickets are in their hands, or have been, belongs to those. Also left out: "
+    "answers that are kept for a day, the ids of requests, dead letters, and the hashed counters of rate "
+    "limits. docs/privacy.md lists every place.",
 )
 log = structlog.get_logger(__name__)
 

@@ -34,12 +34,16 @@ def learn_contact(
         Contact.update(**fresh).where(Contact.user_id == user_id).execute()
 
 
-def prove_contact(*, user_id: int, email: str) -> None:
+def prove_contact(*, user_id: int, email: str, only_if_unknown: bool = False) -> None:
     """Notes, in the caller's transaction, that a known contact's address was verified to be theirs.
 
-    It is theirs alone from now on: whoever had proven it before has it no more.
+    It is theirs alone from now on: whoever had proven it before has it no more. With `only_if_unknown`, when
+    nobody knows since when it is theirs, nothing changes that was noted of the address or of the contact.
     """
     proven = mailbox(email)
+    noted = (Contact.user_id == user_id) & Contact.verified_email.is_null(False)
+    if only_if_unknown and Contact.select().where((Contact.verified_email == proven) | noted).exists():
+        return
     Contact.update(verified_email=None).where(
         Contact.verified_email == proven, Contact.user_id != user_id
     ).execute()

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import structlog
 
 from sav.domain.effects import ERASE_PERSON
-from sav.domain.privacy import Subject, person_hashes
+from sav.domain.privacy import Subject, erased_hashes
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.person_sight import person_tickets
-from sav.models.tables import Attachment, ErasureTicket, ExportPerson, PrivacyRequest
+from sav.models.tables import Attachment, Contact, ErasureTicket, ExportPerson, PrivacyRequest
 from sav.operations.effect_claims import Claim, finish_effect, keep_lease, put_off
 from sav.operations.erase_ticket import (
     FOUND,
@@ -187,7 +187,7 @@ def _end_exports(request: PrivacyRequest, eraser: Eraser, claim: Claim) -> None:
 
 def _exports_of(request: PrivacyRequest, *, secret: bytes) -> list[PrivacyRequest]:
     """The exports about the person of whom there is, or may yet be, an archive."""
-    hashes = person_hashes(Subject.from_document(request.subject), secret=secret)
+    hashes = erased_hashes(Subject.from_document(request.subject), secret=secret)
     about = ExportPerson.select(ExportPerson.export_id).where(ExportPerson.person_hash.in_(sorted(hashes)))
     return list(PrivacyRequest.select().where(PrivacyRequest.id.in_(about)).order_by(PrivacyRequest.id))
 
@@ -246,8 +246,8 @@ def _conclude(claim: Claim, request: PrivacyRequest, eraser: Eraser) -> Outcome:
     now, secret = eraser.clock(), privacy_secret()
     with transaction():
         request = locked_request(request.id)
-        if person_tickets(Subject.from_document(request.subject)):
-            request.step, request.place = FIRST_STEP, 0
+        if back_to := _step_of_what_came(Subject.from_document(request.subject)):
+            request.step, request.place = back_to, 0
             request.save(only=request.dirty_fields)
             return "more"
         if exports := _exports_of(request, secret=secret):
@@ -273,6 +273,15 @@ def _conclude(claim: Claim, request: PrivacyRequest, eraser: Eraser) -> Outcome:
         finish_effect(claim)
     log.info("person erased", action=ERASE_PERSON, erasure_id=request.id, counts=request.counts)
     return "finished"
+
+
+def _step_of_what_came(subject: Subject) -> str | None:
+    """Where to begin again because of what has come meanwhile; None when nothing has."""
+    if person_tickets(subject):
+        return FIRST_STEP
+    if Contact.select().where(Contact.user_id.in_(sorted(subject.user_ids))).exists():
+        return "account"
+    return None
 
 
 def _files_left(erasure_id: int) -> list[Attachment]:
@@ -302,9 +311,9 @@ _Step = Callable[[PrivacyRequest, Subject, datetime], bool]
 _STEPS: Mapping[str, _Step] = {
     FIRST_STEP: _find,
     "tickets": _erase_tickets,
-    "account": erase_account,
     "authorship": erase_authorship,
     "deliveries": erase_deliveries,
+    "account": erase_account,
     "received": erase_received,
 }
 """Those in the database: each does a part in a transaction, and says whether it was the last."""
@@ -314,7 +323,12 @@ _OUTSIDE: Mapping[str, Callable[[PrivacyRequest, Eraser, Claim], None]] = {
     "outside": _erase_outside,
 }
 """Those with transactions of their own, or with none; done again as a whole when they were broken off."""
-_ORDER = (*_STEPS, *_OUTSIDE, "conclude")
+# Whoever holds the dead letters may put one back, which is then handled like any other: what other services
+# told, and what was learned from it, is looked for only after nobody holds them any more.
+_ORDER = (
+    FIRST_STEP, "tickets", "authorship", "deliveries", "answers", "exports", "outside", "account", "received",
+    "conclude",
+)  # fmt: skip
 
 
 def _after(name: str) -> str:

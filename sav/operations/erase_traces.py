@@ -12,11 +12,11 @@ import orjson
 import peewee
 
 from sav.domain.addresses import same_spelling
-from sav.domain.caller import STAFF
 from sav.domain.effects import HANDLE_RECEIVED_EVENT
 from sav.domain.privacy import ERASED, Subject, concerns, letter_concerns, text_concerns
 from sav.domain.sight_slots import ROSTER
 from sav.domain.signed_tokens import address_hash
+from sav.models.person_sight import written_by
 from sav.models.sight_counters import advance_counters
 from sav.models.tables import (
     Agent,
@@ -27,8 +27,10 @@ from sav.models.tables import (
     MailDelivery,
     MailPreference,
     Message,
+    MessageReceipt,
     PrivacyRequest,
     ReceivedEvent,
+    Ticket,
 )
 from sav.operations.effect_claims import DESK
 from sav.operations.erase_ticket import Counts, forget_deliveries, outdate
@@ -48,10 +50,9 @@ def erase_account(request: PrivacyRequest, subject: Subject, now: datetime) -> b
     """Contacts, who wants no mails, the roster's name and address, and which requests like this one they have
     made as an admin; in the caller's transaction."""
     ids = sorted(subject.user_ids)
-    known = [contact.email for contact in Contact.select(Contact.email).where(Contact.user_id.in_(ids))]
     counts: Counts = Counter(
         contacts=Contact.delete().where(Contact.user_id.in_(ids)).execute(),
-        mail_preferences=_forget_preferences({*known, *subject.addresses}),
+        mail_preferences=_forget_preferences(subject.addresses),
         agents=Agent.update(name=None, email=None, active=False, available=False, updated_at=now)
         .where(Agent.user_id.in_(ids), Agent.name.is_null(False) | Agent.email.is_null(False) | Agent.active)
         .execute(),
@@ -70,7 +71,9 @@ def _forget_who_asked(user_ids: list[int]) -> None:
         PrivacyRequest.update(requested_by=None).where(PrivacyRequest.id.in_(found)).execute()
 
 
-def _forget_preferences(addresses: set[str]) -> int:
+def _forget_preferences(addresses: frozenset[str]) -> int:
+    # Not those of an address that an account is only written to: whoever reads its mails has said that they
+    # want no more, and that need not be who has typed it.
     secret = known_link_secret()
     if secret is None or not addresses:
         return 0
@@ -80,37 +83,42 @@ def _forget_preferences(addresses: set[str]) -> int:
 
 
 def erase_authorship(request: PrivacyRequest, subject: Subject, now: datetime) -> bool:
-    """Their name and address beside what they wrote in other people's tickets, as staff."""
-    # What a customer wrote is their account's, whatever address they have typed.
-    theirs: Any = Message.author_role.in_(sorted(STAFF)) & (
-        peewee.fn.LOWER(Message.author_email).in_(sorted(subject.addresses))
-    )
-    if subject.user_ids:
-        theirs |= Message.user_id.in_(sorted(subject.user_ids))
-    piece, is_last = _piece(Message, request)
-    found = Message.select(Message.id, Message.ticket_id, Message.user_id, Message.author_email).where(
-        piece, theirs, Message.author_name != ERASED
-    )
-    rows = [
-        row
-        for row in found
-        # The database finds too many: to its collation josé@… is jose@….
-        if subject.is_account(row.user_id) or subject.is_address(row.author_email)
-    ]
+    """Their name and address beside what they wrote in other people's tickets, as staff, and when they have
+    read what there."""
+    first, last, is_last = _piece(Message, request)
+    rows = [row for row in written_by(subject, after=first, until=last) if row.author_name != ERASED]
     if rows:
         outdate(sorted({row.ticket_id for row in rows}))
         Message.update(author_name=ERASED, author_email="", version=Message.version + 1).where(
             Message.id.in_([row.id for row in rows])
         ).execute()
-    add(request, Counter(messages_elsewhere=len(rows)))
+    receipts = _forget_receipts(subject, after=first, until=last)
+    add(request, Counter(messages_elsewhere=len(rows), receipts_elsewhere=receipts))
     return is_last
+
+
+def _forget_receipts(subject: Subject, *, after: int, until: int) -> int:
+    theirs = (
+        (MessageReceipt.message_id > after)
+        & (MessageReceipt.message_id <= until)
+        & MessageReceipt.reader_id.in_(sorted(subject.user_ids))
+    )
+    tickets = {receipt.ticket_id for receipt in MessageReceipt.select(MessageReceipt.ticket_id).where(theirs)}
+    if not tickets:
+        return 0
+    # Not a change of the tickets: nobody's If-Match breaks, and what is kept of them counts as old.
+    Ticket.update(read_marks=Ticket.read_marks + 1).where(Ticket.id.in_(sorted(tickets))).execute()
+    deleted: int = MessageReceipt.delete().where(theirs).execute()
+    return deleted
 
 
 def erase_deliveries(request: PrivacyRequest, subject: Subject, now: datetime) -> bool:
     """Mails to their address about whatever ticket, and what is owed for them."""
-    piece, is_last = _piece(MailDelivery, request)
+    first, last, is_last = _piece(MailDelivery, request)
     found = MailDelivery.select(MailDelivery.id, MailDelivery.recipient).where(
-        piece, peewee.fn.LOWER(MailDelivery.recipient).in_(sorted(subject.addresses))
+        MailDelivery.id > first,
+        MailDelivery.id <= last,
+        peewee.fn.LOWER(MailDelivery.recipient).in_(sorted(subject.addresses)),
     )
     ids = [row.id for row in found if subject.is_address(row.recipient)] if subject.addresses else []
     add(request, Counter(mail_deliveries=forget_deliveries(ids)))
@@ -119,9 +127,11 @@ def erase_deliveries(request: PrivacyRequest, subject: Subject, now: datetime) -
 
 def erase_received(request: PrivacyRequest, subject: Subject, now: datetime) -> bool:
     """What other services told of them; of what was not handled yet nothing comes any more."""
-    piece, is_last = _piece(ReceivedEvent, request)
+    first, last, is_last = _piece(ReceivedEvent, request)
     rows = ReceivedEvent.select(ReceivedEvent.id, ReceivedEvent.envelope).where(
-        piece, ReceivedEvent.envelope != NOTHING_LEFT
+        ReceivedEvent.id > first,
+        ReceivedEvent.id <= last,
+        ReceivedEvent.envelope != NOTHING_LEFT,
     )
     ids = [row.id for row in rows if concerns(orjson.loads(row.envelope), subject)]
     if ids:
@@ -140,12 +150,13 @@ def erase_received(request: PrivacyRequest, subject: Subject, now: datetime) -> 
     return is_last
 
 
-def _piece(table: Any, request: PrivacyRequest) -> tuple[Any, bool]:
-    """The rows to look at next, by their ids, and whether they are the last; moves the request on."""
+def _piece(table: Any, request: PrivacyRequest) -> tuple[int, int, bool]:
+    """The rows to look at next: after which id, until which, and whether they are the last; moves the request
+    on."""
     first, last = request.place, request.place + ROWS_A_LOOK
     request.place = last
     largest = table.select(peewee.fn.MAX(table.id)).scalar() or 0
-    return (table.id > first) & (table.id <= last), last >= largest
+    return first, last, last >= largest
 
 
 def add(request: PrivacyRequest, found: Counts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from sav.domain.addresses import same_spelling
 from sav.domain.events import PUBLISHED_NAMES
 from sav.domain.privacy import Subject, concerns
 from sav.domain.signed_tokens import address_hash
-from sav.models.person_sight import all_person_tickets, person_tickets_among
+from sav.models.person_sight import all_person_tickets, person_tickets_among, written_by
 from sav.models.tables import (
     Agent,
     Attachment,
@@ -50,7 +50,17 @@ MAIL_FIELDS = (
 
 OTHERS_MAIL_FIELDS = ("kind", "recipient", "locale", "state", "due_at", "sent_at")
 """Of a mail about somebody else's ticket: that it went out, and not about what."""
-RECEIPT_FIELDS = ("ticket_id", "message_id", "read_at")
+RECEIPT_FIELDS = ("reader_id", "ticket_id", "message_id", "read_at")
+CONTACT_FIELDS = ("user_id", "email", "verified_email", "name", "locale", "updated_at")
+AGENT_FIELDS = ("user_id", "name", "email", "active", "available", "capacity", "categories", "created_at")
+WORK_FIELDS = {
+    "message": ("user_id", "author_role", "author_name", "author_email", "created_at"),
+    "attachment": ("user_id", "created_at"),
+    "receipt": ("reader_id", "read_at"),
+}
+"""Of what somebody did as staff in other people's tickets: that they did it, and when, and not about what."""
+ROWS_A_LOOK = 5_000
+"""How many rows one statement looks through where no index says whose they are."""
 
 Rows = Iterator[Mapping[str, Any]]
 
@@ -139,20 +149,49 @@ def receipts(subject: Subject) -> Rows:
             yield _document(row, RECEIPT_FIELDS)
 
 
+def work(subject: Subject) -> Rows:
+    """When they have written, attached and read something as staff, in other people's tickets."""
+    for after, until in _looks(Message.id):
+        written = written_by(subject, after=after, until=until)
+        yield from _of_others("message", written, subject)
+        yield from _of_others("receipt", _read_by(subject, after, until), subject)
+    for after, until in _looks(Attachment.id):
+        there = (Attachment.id > after) & (Attachment.id <= until)
+        theirs = Attachment.user_id.in_(sorted(subject.user_ids))
+        yield from _of_others("attachment", list(Attachment.select().where(there, theirs)), subject)
+
+
+def _read_by(subject: Subject, after: int, until: int) -> list[MessageReceipt]:
+    there = (MessageReceipt.message_id > after) & (MessageReceipt.message_id <= until)
+    return list(MessageReceipt.select().where(there, MessageReceipt.reader_id.in_(sorted(subject.user_ids))))
+
+
+def _of_others(kind: str, rows: Sequence[Any], subject: Subject) -> Rows:
+    mine = person_tickets_among(subject, {row.ticket_id for row in rows}) if rows else set()
+    for row in rows:
+        if row.ticket_id not in mine:
+            yield {"kind": kind, **_document(row, WORK_FIELDS[kind])}
+
+
+def _looks(key: Any) -> Iterator[tuple[int, int]]:
+    """The ids of a table, some at a time: after which, and until which."""
+    largest = key.model.select(peewee.fn.MAX(key)).scalar() or 0
+    for after in range(0, largest, ROWS_A_LOOK):
+        yield after, after + ROWS_A_LOOK
+
+
 def account(subject: Subject) -> Rows:
     """Where they are written to, and their place on the roster."""
     ids = sorted(subject.user_ids)
-    addresses = set(subject.addresses)
     for contact in Contact.select().where(Contact.user_id.in_(ids)):
-        addresses.add(contact.email)
-        yield {"kind": "contact", **_document(contact, ("user_id", "email", "name", "locale", "updated_at"))}
+        yield {"kind": "contact", **_document(contact, CONTACT_FIELDS)}
     for agent in Agent.select().where(Agent.user_id.in_(ids)):
-        fields = ("user_id", "name", "email", "active", "available", "capacity", "categories", "created_at")
-        yield {"kind": "agent", **_document(agent, fields)}
+        yield {"kind": "agent", **_document(agent, AGENT_FIELDS)}
     secret: ServiceSecret | None = ServiceSecret.get_or_none(ServiceSecret.name == "links")
-    if secret is not None and addresses:
+    if secret is not None and subject.addresses:
         key = bytes.fromhex(secret.secret)
-        hashes = sorted(address_hash(same_spelling(address), secret=key) for address in addresses)
+        # Not that of an address which they are only written to at: it may be a stranger's wish.
+        hashes = sorted(address_hash(same_spelling(address), secret=key) for address in subject.addresses)
         for wish in MailPreference.select().where(MailPreference.address_hash.in_(hashes)):
             yield {"kind": "wants_no_mails", "mails": wish.kind, "since": _plain(wish.created_at)}
 
@@ -173,6 +212,7 @@ EXPORTED: Mapping[str, Callable[[Subject], Rows]] = {
     "history": history,
     "mails": mails,
     "receipts": receipts,
+    "work": work,
     "received_events": received_events,
 }
 """The documents of an archive, and where their rows come from."""

@@ -46,11 +46,19 @@ def _learn(claim: Claim, user: UserRegistered, now: datetime) -> None:
 
 
 def link_tickets_of(*, email: str, user_id: int, now: datetime, request_id: str | None = None) -> int:
-    """Links the guest tickets of an address that is known to be the user's; returns how many."""
+    """Links the guest tickets of an address that was verified to be the user's; returns how many."""
     ticket_ids = guest_ticket_ids(email)
     for ticket_id in ticket_ids:
         _link(ticket_id, email, user_id, Occasion(SYSTEM, now, request_id))
+    _prove(email, user_id)
     return len(ticket_ids)
+
+
+@retry_deadlocks
+def _prove(email: str, user_id: int) -> None:
+    with transaction():
+        # Of an account that nobody has told of, nothing is learned: its linked tickets say whose they are.
+        prove_contact(user_id=user_id, email=email, only_if_unknown=True)
 
 
 def guest_ticket_ids(email: str) -> list[int]:

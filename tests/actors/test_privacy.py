@@ -1,6 +1,7 @@
 """A person is erased everywhere: every table and column, object, queue and log line is searched."""
 
 import json
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,8 @@ from sav.models.tables import (
     Ticket,
 )
 from sav.operations import erase_ticket, hints
+from sav.operations.count_tickets import count_for_a_while
+from sav.operations.export_rows import EXPORTED
 from sav.operations.hints import Bundle
 from sav.operations.mail_preferences import unsubscribe, unsubscribe_token_for
 from sav.operations.rebuild_search import rebuild, rebuild_steps
@@ -74,6 +77,30 @@ def columns_with(text: str) -> set[tuple[str, str]]:
     return found
 
 
+DOCUMENTS = {
+    "tickets": "support_tickets", "messages": "ticket_messages", "attachments": "ticket_attachments",
+    "history": "ticket_events", "mails": "mail_deliveries", "receipts": "message_receipts",
+    "received_events": "received_events",
+}  # fmt: skip
+KINDS = {
+    "contact": "contacts", "agent": "agents", "wants_no_mails": "mail_preferences",
+    "message": "ticket_messages", "attachment": "ticket_attachments", "receipt": "message_receipts",
+}  # fmt: skip
+COLUMNS = {"published": "data"}
+"""From which tables and columns the documents of an archive are: by the document, or by a row's kind."""
+
+
+def columns_told(archive: zipfile.ZipFile, text: str) -> set[tuple[str, str]]:
+    """Every table and column of which an archive tells something with a text in it."""
+    return {
+        (KINDS.get(row.get("kind")) or DOCUMENTS[name], COLUMNS.get(field, field))
+        for name in EXPORTED
+        for row in json.loads(archive.read(f"{name}.json"))
+        for field, value in row.items()
+        if text in json.dumps(value).lower()
+    }
+
+
 def objects_with(api: Api, text: str) -> list[str]:
     """Keys that have a text in their name or in their bytes."""
     store: Any = api.desk.storage
@@ -110,6 +137,25 @@ class TestTheMarker:
         ("ticket_messages", "content"), ("ticket_tags", "tag"), ("privacy_requests", "subject"),
     }  # fmt: skip
 
+    NOT_TOLD: ClassVar = {
+        MARKER: {
+            # Copies: of answers, of tags, and of a file's name in the store.
+            ("idempotency_keys", "body"), ("ticket_tags", "tag"), ("ticket_attachments", "file_path"),
+            # The desk's own.
+            ("support_tickets", "internal_notes"), ("ticket_events", "changes"),
+            # Ids of requests.
+            ("ticket_events", "request_id"), ("received_events", "request_id"),
+        },
+        str(PERSON): {
+            ("idempotency_keys", "body"), ("idempotency_keys", "caller"),
+            ("ticket_events", "actor_id"), ("ticket_events", "changes"),
+            # What is in their hands as staff, and how much.
+            ("support_tickets", "assigned_to"), ("counted_tickets", "assigned_to"),
+            ("desk_counts", "label"),
+        },
+    }  # fmt: skip
+    """What stands in the database and not in an archive: docs/privacy.md says it."""
+
     @pytest.fixture
     def hinted(self, settings: Settings, dead_queue: DeadQueue) -> Any:  # noqa: F811
         """The workers' own queue, which nobody empties: all that they were ever told."""
@@ -143,6 +189,7 @@ class TestTheMarker:
         # Of these nobody has done anything yet.
         told("order.issue", {"order_id": 6, "user_id": PERSON, "description": MARKER}, event_id="e-3")
         self._still_owed(api, ids["open"])
+        assert count_for_a_while()
         dead_queue.declare()
         dead_queue.bury(json.dumps({"event": "no.such", "data": {"user_id": PERSON}}).encode(), "unknown")
         dead_queue.bury(f"no JSON of {EMAIL}".encode(), "not JSON")
@@ -200,9 +247,15 @@ class TestTheMarker:
 
         assert columns_with(str(PERSON)) == {
             ("agents", "user_id"),
+            ("counted_tickets", "assigned_to"),
+            ("desk_counts", "label"),
             ("idempotency_keys", "caller"),
+            ("support_tickets", "assigned_to"),
+            ("ticket_attachments", "user_id"),
             ("ticket_messages", "user_id"),
             ("ticket_events", "actor_id"),
+            ("ticket_events", "changes"),
+            ("ticket_events", "data"),
         }
         # And there as a member of the staff alone.
         assert {row.ticket_id for row in Message.select().where(Message.user_id == PERSON)} == {
@@ -211,6 +264,19 @@ class TestTheMarker:
         assert {row.ticket_id for row in Event.select().where(Event.actor_id == PERSON)} == {
             planted["others"]
         }
+        assert {row.ticket_id for row in Attachment.select().where(Attachment.user_id == PERSON)} == {
+            planted["others"]
+        }
+
+    @pytest.mark.parametrize("mark", [MARKER, str(PERSON)])
+    def test_an_archive_holds_all_of_it_but_what_is_named(
+        self, api: Api, workers: Workers, planted: Any, mark: str
+    ) -> None:
+        asked = api.admin().post("/privacy/exports", {"user_id": PERSON, "email": EMAIL})
+        workers.run(BUILD_EXPORT)
+        told_of = columns_told(downloaded(api, asked.headers["location"]), mark)
+        assert columns_with(mark) == told_of | self.NOT_TOLD[mark]
+        assert told_of & self.NOT_TOLD[mark] == set()
 
     def test_no_kept_answer_tells_of_it(self, api: Api, workers: Workers, planted: Any) -> None:
         """Of any cache: each is warm when the erasure comes."""
@@ -236,10 +302,12 @@ class TestTheMarker:
         after = other.get(f"/tickets/{planted['others']}").json
 
         said = after["messages"]["data"] if isinstance(after["messages"], dict) else after["messages"]
-        assert [message["content"] for message in said] == ["I look into it."]
-        assert [message["author_name"] for message in said] == ["[erased]"]
+        assert [(message["content"], message["author_name"]) for message in said] == [
+            ("Where is it?", "Otto Other"),
+            ("I look into it.", "[erased]"),
+        ]
         assert (after["subject"], after["description"]) == (before["subject"], before["description"])
-        assert Attachment.select().where(Attachment.ticket_id == planted["others"]).count() == 1
+        assert Attachment.select().where(Attachment.ticket_id == planted["others"]).count() == 2
         assert Contact.select().where(Contact.user_id == OTHER).exists()
 
     def test_every_table_is_in_the_list_of_places(self, empty_database: dict[str, str]) -> None:
@@ -390,6 +458,21 @@ def test_whoever_wanted_no_mails_is_forgotten_too(api: Api, workers: Workers) ->
     assert MailPreference.select().exists()
     erase(api, workers, email=EMAIL)
     assert not MailPreference.select().exists()
+
+
+def test_that_a_stranger_wants_no_mails_is_not_forgotten_with_whoever_has_typed_their_address(
+    api: Api, workers: Workers
+) -> None:
+    api.customer(PERSON, email="stranger@example.com").opened()
+    forget_what_is_not_due()
+    token = unsubscribe_token_for("stranger@example.com", secret=link_secret())
+    unsubscribe(hash_of_address=unsubscribed_address(token, secret=link_secret()), now=api.clock.now)
+    asked = api.admin().post("/privacy/exports", {"user_id": PERSON})
+    workers.run(BUILD_EXPORT)
+    account = json.loads(downloaded(api, asked.headers["location"]).read("account.json"))
+    erase(api, workers, user_id=PERSON)
+    assert [row["kind"] for row in account] == ["contact"]
+    assert MailPreference.select().count() == 1
 
 
 def test_a_receipt_can_be_verified_and_not_be_changed(api: Api, workers: Workers) -> None:

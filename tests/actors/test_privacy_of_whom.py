@@ -35,6 +35,8 @@ from sav.operations.privacy_requests import request_privacy
 from sav.settings import Settings
 from tests.actors.erasing import Workers, downloaded, erase
 from tests.actors.hands.conftest import DeadQueue, dead_queue  # noqa: F401 - a fixture
+from tests.factories.attachments import make_attachment
+from tests.factories.guest_tickets import make_guest_ticket
 from tests.factories.messages import make_message
 from tests.factories.person import EMAIL, MARKER, OTHER, PERSON, forget_what_is_not_due, told
 from tests.factories.tickets import make_ticket
@@ -47,6 +49,11 @@ PROVEN = {"user_id": PERSON, "email": EMAIL, "email_verified": True}
 def registered(workers: Workers, event_id: str = "r-1", **data: Any) -> None:
     told("user.registered", {**PROVEN, **data}, event_id=event_id)
     workers.run(HANDLE_RECEIVED_EVENT)
+
+
+def meant_by(email: str) -> frozenset[int]:
+    """The accounts for which an address stands."""
+    return subject_named(user_id=None, email=email, accounts_by_email=True).user_ids
 
 
 class TestByAnAddress:
@@ -76,18 +83,57 @@ class TestByAnAddress:
         meant: set[int],
     ) -> None:
         registered(workers, email_verified=verified)
-        assert subject_named(user_id=None, email=EMAIL.upper(), accounts_by_email=True).user_ids == meant
+        assert meant_by(EMAIL.upper()) == meant
 
     def test_another_address_in_a_token_takes_no_verified_one_away(self, api: Api, workers: Workers) -> None:
         registered(workers)
         api.customer(PERSON, email="new@example.com").opened()
         for address, meant in ((EMAIL, {PERSON}), ("new@example.com", set())):
-            assert subject_named(user_id=None, email=address, accounts_by_email=True).user_ids == meant
+            assert meant_by(address) == meant
 
     def test_who_verifies_it_later_has_it_alone(self, workers: Workers) -> None:
         registered(workers)
         registered(workers, event_id="r-2", user_id=OTHER)
-        assert subject_named(user_id=None, email=EMAIL, accounts_by_email=True).user_ids == {OTHER}
+        assert meant_by(EMAIL) == {OTHER}
+
+    def test_who_was_given_a_guests_tickets_under_it_is_meant_though_nobody_noted_that_it_is_theirs(
+        self, api: Api, workers: Workers
+    ) -> None:
+        # As before migration 0044, or by hand.
+        make_guest_ticket(user_id=PERSON, contact_email=EMAIL)
+        api.customer(PERSON, email="new@example.com").opened(subject="Under another address")
+        asked = api.admin().post("/privacy/exports", {"email": EMAIL})
+        workers.run(BUILD_EXPORT)
+        told_of = json.loads(downloaded(api, asked.headers["location"]).read("tickets.json"))
+        assert {ticket["subject"] for ticket in told_of} == {"Lost parcel", "Under another address"}
+
+    def test_who_has_verified_another_one_since_is_meant_by_the_first_too(self, workers: Workers) -> None:
+        make_guest_ticket(contact_email=EMAIL)
+        registered(workers)
+        registered(workers, event_id="r-2", email="new@example.com")
+        assert (meant_by(EMAIL), meant_by("new@example.com")) == ({PERSON}, {PERSON})
+
+    def test_but_not_when_somebody_else_has_it_since(self, workers: Workers) -> None:
+        make_guest_ticket(contact_email=EMAIL)
+        registered(workers)
+        registered(workers, event_id="r-2", user_id=OTHER)
+        assert meant_by(EMAIL) == {OTHER}
+
+    @pytest.mark.parametrize("address", ["jose@example.com", "josé@example.com"])
+    def test_who_was_given_those_of_another_spelling_is_not(self, workers: Workers, address: str) -> None:
+        make_guest_ticket(user_id=PERSON, contact_email=address)
+        for asked in ("jose@example.com", "josé@example.com", "JOSE@example.com"):
+            assert meant_by(asked) == ({PERSON} if asked.lower() == address else set())
+
+    def test_what_whoever_links_by_hand_vouches_for_is_noted(self, api: Api) -> None:
+        api.customer(PERSON, email=EMAIL).opened()
+        assert meant_by(EMAIL) == set()
+        link_guest_tickets.link_tickets_of(email=EMAIL, user_id=PERSON, now=datetime.now(UTC))
+        assert meant_by(EMAIL) == {PERSON}
+        for email, user_id in (("new@example.com", PERSON), (EMAIL, OTHER)):
+            link_guest_tickets.link_tickets_of(email=email, user_id=user_id, now=datetime.now(UTC))
+        assert meant_by(EMAIL) == {PERSON}, "an old file takes nothing back"
+        assert Contact.select().count() == 1, "nothing is learned of an account that nobody has told of"
 
 
 class TestByAnId:
@@ -176,16 +222,48 @@ class TestBeside:
     ) -> None:
         # The contact comes between the step that forgets contacts and the one that takes events away.
         told("user.registered", PROVEN, event_id="r-1")
-        step = erase_person._STEPS["authorship"]
+        step = erase_person._STEPS["received"]
 
         def linked_first(*arguments: Any) -> bool:
             if not Contact.select().exists():
                 Contact.create(user_id=PERSON, email=EMAIL, updated_at=datetime.now(UTC))
             return step(*arguments)
 
-        monkeypatch.setattr(erase_person, "_STEPS", {**erase_person._STEPS, "authorship": linked_first})
+        monkeypatch.setattr(erase_person, "_STEPS", {**erase_person._STEPS, "received": linked_first})
         erase(api, workers, user_id=PERSON, email=EMAIL)
         assert Contact.select().count() == 0
+
+    def test_nor_is_it_finished_while_there_is_a_contact(
+        self,
+        api: Api,
+        workers: Workers,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # After all that was looked for.
+        find_tickets, came = erase_person.person_tickets, []
+
+        def told_first(*arguments: Any, **named: Any) -> list[int]:
+            if not came and PrivacyRequest.get().step == "conclude":
+                came.append(Contact.create(user_id=PERSON, email=EMAIL, updated_at=datetime.now(UTC)))
+            return find_tickets(*arguments, **named)
+
+        monkeypatch.setattr(erase_person, "person_tickets", told_first)
+        erase(api, workers, user_id=PERSON)
+        assert (len(came), Contact.select().count()) == (1, 0)
+
+    def test_an_archive_under_an_address_that_was_verified_since_goes_with_the_account(
+        self, api: Api, workers: Workers
+    ) -> None:
+        make_guest_ticket(contact_email=EMAIL)
+        export = api.admin().post("/privacy/exports", {"email": EMAIL})
+        workers.run(BUILD_EXPORT)
+        registered(workers)
+        store: Any = api.desk.storage
+        assert len(store.keys) == 1
+        forget_what_is_not_due()
+        erase(api, workers, user_id=PERSON)
+        assert api.admin().get(export.headers["location"]).json["state"] == "expired"
+        assert store.keys == []
 
     def _asked_for_both(self, api: Api) -> tuple[Any, Any]:
         export = api.admin().post("/privacy/exports", {"user_id": PERSON})
@@ -271,6 +349,29 @@ class TestDeadLetters:
         assert api.admin().get(asked.headers["location"]).json["counts"]["dead_letters"] == 1
         assert dead_queue.bodies() == []
 
+    def test_one_that_its_reader_puts_back_beside_it_brings_nothing_back(
+        self,
+        api: Api,
+        workers: Workers,
+        dead_queue: DeadQueue,  # noqa: F811
+        settings: Settings,
+    ) -> None:
+        dead_queue.declare()
+        asked = api.admin().post("/privacy/erasures", {"user_id": PERSON})
+        with DeadLetters(settings) as letters:
+            assert list(letters.read()) == []
+            for _ in range(3):
+                DueEffect.update(leased_until=None, lease_owner=None).execute()
+                workers.effects[ERASE_PERSON]((0,))
+            assert PrivacyRequest.get().step == "outside", "it waits for whoever reads"
+            # What they had taken out is in the service's own queue again, and handled.
+            registered(workers)
+            assert Contact.get_by_id(PERSON).email == EMAIL
+        workers.run()
+        assert api.admin().get(asked.headers["location"]).json["state"] == "finished"
+        assert Contact.select().count() == 0
+        assert [row.envelope for row in ReceivedEvent.select()] == ["{}"]
+
     def test_two_do_not_read_at_once(self, dead_queue: DeadQueue, settings: Settings) -> None:  # noqa: F811
         dead_queue.declare()
         with DeadLetters(settings) as first, DeadLetters(settings) as second:
@@ -316,6 +417,24 @@ def test_a_former_systems_id_goes_and_the_ticket_does_not_come_back(api: Api, wo
     known = known_records([EMAIL, "another"], origin="old-desk")
     assert {name: row.ticket_id for name, row in known.items()} == {EMAIL: ticket.id}
     assert known_records([EMAIL], origin="another-desk") == {}
+
+
+def test_what_they_have_read_as_staff_is_forgotten_and_what_others_have_read_is_not(
+    api: Api, workers: Workers
+) -> None:
+    ticket = make_ticket("assigned", user_id=OTHER)
+    make_message(ticket, user_id=OTHER)
+    path = f"/tickets/{ticket.id}"
+    for reader in (PERSON, 98):
+        api.admin(reader).post(f"{path}/messages/mark-all-read")
+    seen = [api.admin(reader).get(path).json for reader in (PERSON, 98)]
+    counts = erase(api, workers, user_id=PERSON)["counts"]
+    assert counts["receipts_elsewhere"] == 1
+    assert [row.reader_id for row in MessageReceipt.select()] == [98]
+    assert [api.admin(reader).get(path).json["version"] for reader in (PERSON, 98)] == [
+        each["version"] for each in seen
+    ], "nobody's If-Match breaks"
+    assert api.admin(98).get(f"{path}/messages/unread-count").json == {"count": 0}
 
 
 def test_which_admin_has_asked_goes_with_the_admin(api: Api, workers: Workers) -> None:
@@ -364,6 +483,28 @@ class TestExport:
         workers.run(BUILD_EXPORT)
         read = json.loads(downloaded(api, asked.headers["location"]).read("receipts.json"))
         assert [(row["ticket_id"], row["message_id"]) for row in read] == [(ticket.id, message.id)]
+
+    def test_holds_when_they_have_worked_as_staff_and_not_on_what(self, api: Api, workers: Workers) -> None:
+        mine, others = make_ticket("closed", user_id=PERSON), make_ticket("closed", user_id=OTHER)
+        staff: dict[str, Any] = {"user_id": PERSON, "author_role": "agent", "author_name": "Zoe"}
+        for ticket in (mine, others):
+            message = make_message(ticket, **staff, content="Of the other one.")
+            make_message(ticket, user_id=OTHER)
+            make_attachment(ticket, user_id=PERSON, file_name="of-the-other-one.txt", state="pending")
+            for reader in (PERSON, OTHER):
+                MessageReceipt.create(
+                    message_id=message.id, reader_id=reader, ticket_id=ticket.id, read_at=api.clock.now
+                )
+        asked = api.admin().post("/privacy/exports", {"user_id": PERSON})
+        workers.run(BUILD_EXPORT)
+        text = downloaded(api, asked.headers["location"]).read("work.json").decode()
+        assert [
+            (row["kind"], row.get("user_id", row.get("reader_id")), row.get("author_name"))
+            for row in json.loads(text)
+        ] == [("message", PERSON, "Zoe"), ("receipt", PERSON, None), ("attachment", PERSON, None)]
+        assert "ticket_id" not in text
+        assert "other one" not in text
+        assert "other-one" not in text
 
     @pytest.fixture
     def log_lines(self) -> Iterator[list[Any]]:

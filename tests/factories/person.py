@@ -102,12 +102,20 @@ def _a_guests(api: Api, agent: Api) -> int:
 
 
 def _somebody_elses(api: Api, agent: Api) -> int:
-    """Another customer's, in which the person has worked as staff, under another account's role."""
+    """Another customer's, in which the person has worked as staff, under another account's role: it is in
+    their hands, and they have read, written and attached something."""
     other = api.customer(OTHER, email="other@example.com", name="Otto Other")
     ticket = other.opened(subject="Nobody's business", description="Of the other one.")
     path = f"/tickets/{ticket['id']}"
     staff = api.agent(PERSON, email=f"staff-{MARKER}@example.com", name=NAME)
+    other.post(f"{path}/messages", {"content": "Where is it?"})
+    taken = staff.post(f"{path}/assign", {"agent_id": PERSON})
+    assert taken.status_code == 200, taken.text
+    read = staff.post(f"{path}/messages/mark-all-read")
+    assert read.status_code == 200, read.text
     staff.post(f"{path}/messages", {"content": "I look into it."})
+    sent = staff.post(f"{path}/attachments", **form(("file", "report.txt", b"what was found")))
+    assert sent.status_code == 201, sent.text
     other.post(f"{path}/attachments", **form(("file", "others.txt", b"of the other one")))
     return int(ticket["id"])
 

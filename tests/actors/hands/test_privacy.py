@@ -3,6 +3,7 @@
 import json
 import subprocess
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from sav.actors.effects import effect_table
 from sav.bootstrap import object_store
 from sav.domain.effects import BUILD_EXPORT, ERASE_PERSON
 from sav.hands.privacy import main
-from sav.models.tables import DueEffect, PrivacyRequest, Ticket
+from sav.models.tables import Contact, DueEffect, PrivacyRequest, Ticket
 from sav.settings import Settings
 from tests.actors.hands.conftest import CommandLine, environment
 from tests.actors.owed import means
+from tests.factories.guest_tickets import make_guest_ticket
 from tests.factories.messages import make_message
 from tests.factories.tickets import make_ticket
 
@@ -93,6 +95,25 @@ def test_an_erasure_from_asking_to_its_receipt(
     assert command_line(main, "verify", str(receipt)).exit_code == 1
     receipt.write_text("no JSON")
     assert command_line(main, "verify", str(receipt)).exit_code == 1
+
+
+def test_whoever_has_waited_for_it_is_told_what_the_index_keeps(
+    command_line: CommandLine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sav.hands.privacy.time.sleep", lambda _: work(settings, ERASE_PERSON))
+    result = command_line(main, "erase", "--user-id", str(PERSON), "--yes", "--wait")
+    assert (result.exit_code, "scripts/reindex_search" in result.output) == (0, True), result.output
+
+
+def test_a_dry_run_names_whose_address_it_was(command_line: CommandLine) -> None:
+    at = datetime.now(UTC)
+    for user_id, verified in ((5, None), (6, EMAIL), (7, None)):
+        Contact.create(user_id=user_id, email=EMAIL, verified_email=verified, updated_at=at)
+    make_guest_ticket(user_id=7, contact_email=EMAIL)
+    output = command_line(main, "erase", "--email", EMAIL, "--dry-run").output
+    assert "1 accounts" in output
+    assert "nobody has verified the address to be theirs: accounts 5." in output
+    assert "it was verified to be somebody else's since: accounts 7." in output
 
 
 def test_an_archive_is_fetched_when_it_is_there(
