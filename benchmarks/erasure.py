@@ -130,14 +130,19 @@ def _incomplete(admin: Admin, export: dict[str, Any], *, tickets: int, objects: 
     ]
     expected = {
         "tickets": tickets,
+        # One message of each ticket is a note of the staff, and one fact of it was told to other services.
         "messages": tickets * (MESSAGES - 1),
+        "history": tickets,
         "mails": tickets * MAILS,
-        "files": objects,
+        "attachments": objects,
     }
-    wrong = {
-        name: export["counts"][name] for name, number in expected.items() if export["counts"][name] != number
-    }
-    return [*problems, *(f"{number} {name} instead of {expected[name]}" for name, number in wrong.items())]
+    rows = {name: len(json.loads(archive.read(f"{name}.json"))) for name in set(export["counts"]) - {"files"}}
+    rows["files"] = sum(name.startswith("attachments/") for name in archive.namelist())
+    expected |= dict.fromkeys(set(rows) - set(expected), 0) | {"files": objects}
+    for who, said in (("the document", export["counts"]), ("the archive", rows)):
+        if said != expected:
+            problems.append(f"{who} has {said} instead of {expected}")
+    return problems
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
