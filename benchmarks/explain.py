@@ -395,6 +395,7 @@ def main(addresses: Sequence[str], output: Path | None, only: str) -> None:
         results = measure_all(address, only)
         with connection():
             ((version,),) = database.execute_sql("SELECT VERSION()").fetchall()
+            version = version if "MariaDB" in version else f"MySQL {version}"
             tickets = Ticket.select().count()
         by_server.setdefault(version, []).append((f"{tickets:,}", results))
     today = datetime.now(UTC).date()

@@ -51,6 +51,10 @@ _SESSION = (
     # Without it a range read for update locks the gaps too, and a relay's claim stops every insert.
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
+_SESSION_ON_MYSQL = (
+    # With it the planner reads a whole index and sorts it, where the first rows of it are what was asked for.
+    "SET SESSION optimizer_switch = 'skip_scan=off'",
+)
 
 
 class _Place(threading.local):
@@ -158,7 +162,8 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         return wire
 
     def _greet(self, wire: Wire) -> None:
-        for statement in _SESSION:
+        own = () if "MariaDB" in wire.server_version else _SESSION_ON_MYSQL
+        for statement in (*_SESSION, *own):
             wire.query(statement)
         wire._read_timeout = self._statement_timeout_seconds
         self._use.is_unproven = False

@@ -31,6 +31,7 @@ class Wire(_Connection):
 
     _context: ssl.SSLContext | None = None
     _read_timeout: float | None
+    server_version: str
 
     def __init__(self, **options: Any) -> None:
         self._opening = b""
