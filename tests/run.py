@@ -102,7 +102,8 @@ ALL_STEPS = (
     Step("tests, SQLite", ("pytest", "-n", WORKERS, *ON_SQLITE, "--database=sqlite")),
     Step(
         "tests, whole system",
-        ("pytest", "-n", WAITING_WORKERS, "--dist", "worksteal", "tests/system"),
+        # Tests of one file share the processes that they are about.
+        ("pytest", "-n", WAITING_WORKERS, "--dist", "loadfile", "tests/system"),
         is_beside=True,
     ),
 )

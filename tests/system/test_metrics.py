@@ -123,20 +123,33 @@ def act(fleet: Fleet) -> Counter[str]:
 UNPUBLISHED = {"ticket.status_changed", "ticket.deleted"}
 
 
-def test_the_numbers_equal_the_truth(site: Site, shop: Shop, ports: dict[str, int]) -> None:
-    worker = f"http://{LOOPBACK}:{ports['WORKER_METRICS_PORT']}"
+FACTS_OF_WORKERS = Counter({"ticket.created": 1})
+"""The ticket of another service is opened by a worker, and counted there."""
+
+
+def published_of(facts: Counter[str]) -> int:
+    return sum(count for name, count in (facts + FACTS_OF_WORKERS).items() if name not in UNPUBLISHED)
+
+
+@pytest.fixture(scope="module")
+def facts(site: Site, shop: Shop) -> Counter[str]:
+    """What has been done, and been heard of on the exchange; the same for all tests."""
     facts = act(site.fleet)
     shop.wait_for_consumers(2)
     data = {"order_id": 5, "user_id": CUSTOMER_ID, "issue_type": "damaged"}
     shop.tell([envelope("order.issue", data, id=str(uuid4()), request_id=FOREIGN_REQUEST_ID)])
-    # The ticket of another service is opened by a worker, and counted there.
-    facts_of_workers = Counter({"ticket.created": 1})
-    published = sum(count for name, count in (facts + facts_of_workers).items() if name not in UNPUBLISHED)
+    published = published_of(facts)
     wait_until(
         lambda: len({delivery.event["id"] for delivery in site.listener.deliveries}) >= published + 1,
         timeout_seconds=SETTLE_SECONDS,
         what="all events, the foreign one among them",
     )
+    return facts
+
+
+def test_the_numbers_equal_the_truth(site: Site, facts: Counter[str], ports: dict[str, int]) -> None:
+    worker = f"http://{LOOPBACK}:{ports['WORKER_METRICS_PORT']}"
+    published = published_of(facts)
     wait_until(
         lambda: counted(scrape(worker), "sav_effects_done_total", "effect")["publish_event"] >= published,
         timeout_seconds=SETTLE_SECONDS,
@@ -152,7 +165,7 @@ def test_the_numbers_equal_the_truth(site: Site, shop: Shop, ports: dict[str, in
     # One try publishes events of several tickets.
     assert 0 < tries["publish_event"] <= published
     told = counted(of_workers, "sav_ticket_events_total", "event")
-    assert told["ticket.created"] == facts_of_workers["ticket.created"]
+    assert told["ticket.created"] == FACTS_OF_WORKERS["ticket.created"]
 
     # Whichever web process answers.
     for _ in range(4):
@@ -170,7 +183,7 @@ def test_the_numbers_equal_the_truth(site: Site, shop: Shop, ports: dict[str, in
         assert value(of_web, requests, method="POST", route=assign, status_class="2xx") == 7
 
 
-def test_the_desk_and_the_pipeline_are_as_they_are(site: Site) -> None:
+def test_the_desk_and_the_pipeline_are_as_they_are(site: Site, facts: Counter[str]) -> None:
     # Both processes were asked while things happened; what is older than this is read again.
     wait_until(
         lambda: all(_is_settled(scrape(site.fleet.url)) for _ in range(4)),
@@ -211,7 +224,7 @@ def test_one_scheduler_leads(site: Site, ports: dict[str, int]) -> None:
     assert value(scrape(scheduler), "sav_scheduler_ticks_total", job="housekeeping") == 1
 
 
-def test_a_request_is_followed_through_every_log_line(site: Site) -> None:
+def test_a_request_is_followed_through_every_log_line(site: Site, facts: Counter[str]) -> None:
     web, worker = lines(site.fleet.log("http")), lines(site.fleet.log("worker"))
     told = [
         line for line in web if line["message"] == "ticket created" and line.get("request_id") == REQUEST_ID

@@ -27,6 +27,13 @@ COMMANDS_TIMEOUT_SECONDS = 400.0
 PROGRAMS = {"mysqldump": "default-mysql-client", "mysql": "default-mysql-client"}
 
 
+STOP_WORDS = r"""
+MYSQL_PWD=$DB_PASSWORD mysql --host="$DB_HOST" --port="$DB_PORT" --user="$DB_USERNAME" "$DB_DATABASE" \
+  --batch --skip-column-names --execute "SELECT COUNT(*) FROM support_tickets WHERE MATCH (subject, description)
+                                 AGAINST ('+the' IN BOOLEAN MODE)"
+"""
+
+
 def block(word: str) -> Commands:
     (found,) = [block for block in BLOCKS if word in block.text]
     return found
@@ -83,7 +90,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         with Customer(self.site.fleet, self.user_id) as customer:
             while not self.stop.is_set():
-                ticket_id = opened(customer.open())
+                ticket_id = opened(customer.open({"description": "The parcel never came."}))
                 opened(customer.reply(ticket_id, f"About {ticket_id}"))
                 attach(self.site.fleet, self.user_id, ticket_id)
                 self.confirmed.append(ticket_id)
@@ -138,6 +145,7 @@ def test_what_was_confirmed_before_the_back_up_is_there_after_the_restore(
     restored = Fleet(broker_of(lost.fleet) | again, directory=directory)
     told = run(block("gunzip"), restored.environment | backup)
     assert "copied:" in told
+    assert int(run(block("gunzip")._replace(text=STOP_WORDS), restored.environment)) > 0, "no stop words"
     with restored:
         for user_id, tickets in before.items():
             with Customer(restored, user_id) as customer:

@@ -117,6 +117,8 @@ def test_an_index_that_lost_something_is_seen_and_repaired(command_line: Command
     if not is_sqlite():
         # A server's index is behind glass; without it nothing is found at all.
         database.execute_sql("ALTER TABLE support_tickets DROP INDEX search")
+        # As it is built, so that tests after this one find "the".
+        database.execute_sql("SET SESSION innodb_ft_enable_stopword = OFF")
         database.execute_sql(
             "ALTER TABLE support_tickets ADD FULLTEXT KEY search_rebuilt (subject, description)"
         )
