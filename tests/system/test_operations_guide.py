@@ -29,8 +29,8 @@ PROGRAMS = {"mysqldump": "default-mysql-client", "mysql": "default-mysql-client"
 
 STOP_WORDS = r"""
 MYSQL_PWD=$DB_PASSWORD mysql --host="$DB_HOST" --port="$DB_PORT" --user="$DB_USERNAME" "$DB_DATABASE" \
-  --batch --skip-column-names --execute "SELECT COUNT(*) FROM support_tickets WHERE MATCH (subject, description)
-                                 AGAINST ('+the' IN BOOLEAN MODE)"
+  --batch --skip-column-names --execute "SELECT COUNT(*) FROM support_tickets
+    WHERE MATCH (subject, description) AGAINST ('+the' IN BOOLEAN MODE)"
 """
 
 
