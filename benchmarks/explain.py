@@ -238,11 +238,8 @@ def statistics_reads(newest: datetime) -> Iterator[Read]:
 def ticket_reads(ticket_id: int, owner: int) -> Iterator[Read]:
     """What hangs on one ticket."""
     customer, page = Caller(owner, "customer"), PageRequest()
-    yield Read("a ticket", lambda: ticket_detail.visible_ticket(ADMIN, ticket_id))
-    yield Read(
-        "a ticket in full",
-        lambda: ticket_detail.embedded_rows(customer, ticket_detail.visible_ticket(customer, ticket_id)),
-    )
+    yield Read("a ticket's revision", lambda: ticket_detail.visible_revision(ADMIN, ticket_id))
+    yield Read("a ticket in full", lambda: ticket_detail.visible_detail(customer, ticket_id))
     for who, caller in (("admin", ADMIN), ("customer", customer)):
         yield Read(
             f"messages, {who}",
@@ -306,10 +303,20 @@ def _asking() -> int:
     return rows_read() - before
 
 
+def _one_by_one(seen: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Those that went together, taken apart again."""
+    for together, parameters in seen:
+        left = list(parameters or ())
+        for statement in together.split(";"):
+            many = statement.count("%s")
+            yield statement, left[:many]
+            left = left[many:]
+
+
 def _keys(seen: Sequence[tuple[str, Any]]) -> str:
     """The keys of each statement, as the server's own EXPLAIN has them."""
     texts = []
-    for statement, parameters in seen:
+    for statement, parameters in _one_by_one(seen):
         plain = statement.partition(" FOR ")[2] if statement.startswith("SET STATEMENT") else statement
         if not plain.startswith("SELECT") or "VERSION()" in plain:
             continue

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sav.domain.caller import Caller
 from sav.domain.permissions import sees_internal
 from sav.domain.ticket_lifecycle import Priority, Source, Status
+from sav.models.fields import utc_text
 from sav.models.tables import Agent, Attachment, Event, Message, Ticket
 from sav.queries.pages import Page
 from sav.queries.ticket_detail import TicketDetail
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 def rfc3339(instant: datetime | None) -> str | None:
     """An instant in UTC, with microseconds and a Z."""
-    return None if instant is None else instant.replace(tzinfo=None).isoformat("T", "microseconds") + "Z"
+    return None if instant is None else utc_text(instant, "T") + "Z"
 
 
 class Answer(BaseModel):

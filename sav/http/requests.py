@@ -129,7 +129,7 @@ def parse_body(body: bytes, model: type[Model]) -> Model:
     try:
         content = orjson.loads(body)
         # What orjson lets pass: one name twice, of which it keeps the last, and integers that it rounds.
-        json.loads(body, object_pairs_hook=_without_duplicates, parse_int=_exact_integer)
+        _STRICTLY.decode(body.decode())
     except (ValueError, RecursionError):
         raise BadBody from None
     try:
@@ -146,6 +146,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
 def _exact_integer(digits: str) -> None:
     if not -(2**63) <= int(digits) < 2**64:
         raise ValueError
+
+
+_STRICTLY = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_int=_exact_integer)
 
 
 def expected_versions(req: falcon.Request) -> frozenset[int] | None:

@@ -182,6 +182,11 @@ class Call:
         return is_known_to_caller(self.request, revision)
 
     @property
+    def is_conditional(self) -> bool:
+        """Whether the caller may have what they ask for already."""
+        return self.request.get_header("If-None-Match") is not None
+
+    @property
     def guests_ticket_id(self) -> int:
         """The ticket whose token a guest has shown; raises `NotFound` for anybody else."""
         if self.caller.ticket_id is None:

@@ -14,7 +14,7 @@ from sav.operations.edit_ticket import delete_ticket, edit_ticket
 from sav.operations.open_ticket import NewTicket, open_ticket
 from sav.operations.settle_ticket import close_ticket, rate_ticket, resolve_ticket
 from sav.queries.conversation import list_history
-from sav.queries.ticket_detail import embedded_rows, visible_revision, visible_ticket
+from sav.queries.ticket_detail import visible_detail, visible_revision
 from sav.queries.ticket_inbox import TicketFilter, list_tickets
 
 
@@ -109,7 +109,7 @@ class OneTicket(Resource):
     def on_get(self, call: Call) -> Reply:
         cache, key = self.desk.caches.details, _detail_key(call)
         may_be_kept = cache.has(key)
-        if not may_be_kept and self.desk.replica is None:
+        if not (may_be_kept or call.is_conditional or self.desk.replica):
             # All of the ticket is read at once, and with it all that would be asked for here.
             return self._as_read(call)
 
@@ -125,12 +125,8 @@ class OneTicket(Resource):
         )
 
     def _as_read(self, call: Call) -> Reply:
-        ticket = visible_ticket(call.caller, call.ids["ticket_id"])
-        revision = ticket.revision
-        if call.has(revision):
-            return Reply(revision=revision)
-        # Read after the revision: what is committed in between makes this old from the beginning.
-        detail = embedded_rows(call.caller, ticket)
+        detail = visible_detail(call.caller, call.ids["ticket_id"])
+        revision = detail.ticket.revision
         reply = Reply(document=documents.detail_document(detail, call.caller), revision=revision).ready()
         self.desk.caches.details.put(_detail_key(call), revision, reply)
         return reply

@@ -14,14 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import peewee
-from pymysql.constants import ER, FIELD_TYPE
-from pymysql.converters import conversions
+from pymysql.constants import ER
 
+from sav.models.result_rows import CONVERSIONS
 from sav.models.wire import LAST_WORDS, Wire
 from sav.telemetry import tracing
 
@@ -122,14 +121,6 @@ class _Traced:
             return super().execute_sql(sql, params)  # type: ignore[misc]
 
 
-def _instant(text: str | bytes) -> datetime:
-    """A DATETIME as the server writes it: what PyMySQL's own conversion does by a regular expression."""
-    return datetime.fromisoformat(text if isinstance(text, str) else text.decode()).replace(tzinfo=UTC)
-
-
-_CONVERSIONS = {**conversions, FIELD_TYPE.DATETIME: _instant}
-
-
 class _Use(threading.local):
     """Of one thread's connection: when it was last handed out, and whether it was not asked then."""
 
@@ -148,7 +139,7 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         statement_timeout_seconds: float,
         **options: Any,
     ) -> None:
-        super().__init__(name, read_timeout=handshake_timeout_seconds, conv=_CONVERSIONS, **options)
+        super().__init__(name, read_timeout=handshake_timeout_seconds, conv=CONVERSIONS, **options)
         self._handshake_timeout_seconds = handshake_timeout_seconds
         self._statement_timeout_seconds = statement_timeout_seconds
         self._use = _Use()
@@ -199,6 +190,19 @@ class _MySQL(_Traced, peewee.MySQLDatabase):
         self._log_query(sql, params)  # type: ignore[attr-defined]
         with tracing.statement_span(self._system, sql) if tracing.is_on() else nullcontext():
             self._wire.add_to_next(self._wire.cursor().mogrify(sql, params))
+
+    def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Sequence[Any]]:
+        """The rows of each SELECT."""
+        cursor = self.execute_sql(
+            ";".join(sql for sql, _ in statements), [value for _, values in statements for value in values]
+        )
+        found = [cursor.fetchall()]
+        for sql, _ in statements[1:]:
+            with tracing.statement_span(self._system, sql) if tracing.is_on() else nullcontext():
+                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+                    cursor.nextset()
+                found.append(cursor.fetchall())
+        return found
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         if not self._use.is_unproven or (self.in_transaction() and not self._wire.is_opening):
@@ -405,6 +409,14 @@ def execute_later(sql: str, params: Sequence[Any]) -> None:
         database.execute_sql(sql, params)
     else:
         database.obj.execute_later(sql, params)
+
+
+def execute_together(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Sequence[Any]]:
+    """The rows that each of several SELECTs finds, which go to a server together."""
+    if is_sqlite():
+        return [database.execute_sql(sql, values).fetchall() for sql, values in statements]
+    found: list[Sequence[Any]] = database.obj.execute_together(statements)
+    return found
 
 
 @contextmanager

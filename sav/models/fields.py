@@ -7,6 +7,13 @@ import orjson
 import peewee
 
 
+def utc_text(instant: datetime, between: str) -> str:
+    """An aware instant in UTC, with microseconds and without a zone: always 26 characters."""
+    # Without arguments and another object it takes two thirds of the time; a list has dozens of instants.
+    text = instant.isoformat(between)
+    return text[:26] if instant.microsecond else f"{text[:19]}.000000"
+
+
 class UtcDateTimeField(peewee.Field):
     """An instant with microseconds: aware UTC in Python, DATETIME(6) or a sortable text in the database."""
 
@@ -17,7 +24,7 @@ class UtcDateTimeField(peewee.Field):
             return None
         if value.tzinfo is not UTC:
             value = value.astimezone(UTC)
-        return value.replace(tzinfo=None).isoformat(" ", "microseconds")
+        return utc_text(value, " ")
 
     def python_value(self, value: datetime | str | None) -> datetime | None:
         if value is None:

@@ -7,17 +7,18 @@ the same statements and the same objects; the rest of the code goes on using pee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import peewee
 
-from sav.models.database import database, execute_later, is_sqlite
+from sav.models.database import database, execute_later, execute_together, is_sqlite
 from sav.models.fields import JsonField, UtcDateTimeField
 
 M = TypeVar("M", bound=peewee.Model)
+N = TypeVar("N", bound=peewee.Model)
 
 _CONVERTED = (UtcDateTimeField, JsonField, peewee.BooleanField)
 """Of all other fields the driver gives the very value that belongs into the object."""
@@ -47,16 +48,20 @@ class Statement:
 
     def run(self, **values: Any) -> Any:
         """The cursor; `values` are as the database takes them."""
+        return database.execute_sql(*self.filled(**values))
+
+    def filled(self, **values: Any) -> tuple[str, list[Any]]:
+        """The text for this kind of database, and its values."""
         if self._of is not type(database.obj):
             self._prepare(self._query())
         filled = [values[item.name] if isinstance(item, _Slot) else item for item in self._parameters]
         if not any(isinstance(value, list) for value in filled):
-            return database.execute_sql(self._sql, filled)
+            return self._sql, filled
         pieces, mark = self._sql.split(self._mark), self._mark
         many = [value if isinstance(value, list) else [value] for value in filled]
         marks = (", ".join([mark] * len(each)) or "NULL" for each in many)
         text = "".join(part for pair in zip(pieces, [*marks, ""], strict=True) for part in pair)
-        return database.execute_sql(text, [value for each in many for value in each])
+        return text, [value for each in many for value in each]
 
     def _prepare(self, query: Any) -> None:
         self._sql, parameters = query.sql()
@@ -76,8 +81,11 @@ class Prepared(Statement, Generic[M]):
 
     def rows(self, **values: Any) -> list[M]:
         """All rows, as objects of the model; `values` are those that the query names as `given`."""
-        found = self.run(**values).fetchall()
-        return [self._make(row) for row in found]
+        return self.made_of(self.run(**values).fetchall())
+
+    def made_of(self, rows: Iterable[Sequence[Any]]) -> list[M]:
+        """The objects of rows that this statement has found."""
+        return [self._make(row) for row in rows]
 
     def first(self, **values: Any) -> M | None:
         """The first row, for a query that finds one at most."""
@@ -89,9 +97,27 @@ class Prepared(Statement, Generic[M]):
         super()._prepare(query)
 
 
-def objects(query: peewee.ModelSelect[M]) -> list[M]:
-    """The rows of any such query as objects, made quickly."""
-    return Prepared(lambda: query).rows()
+def rows_of_both(one: Prepared[M], other: Prepared[N], **values: Any) -> tuple[list[M], list[N]]:
+    """What two statements find, in one trip to the server; each takes of the values those that it names."""
+    found = execute_together([one.filled(**values), other.filled(**values)])
+    return one.made_of(found[0]), other.made_of(found[1])
+
+
+class InFull(Generic[M]):
+    """Some fields of rows that another query has chosen: only that query's text is made anew each time."""
+
+    def __init__(self, model: type[M], fields: Sequence[peewee.Field]) -> None:
+        table = cast(Any, model)._meta.table_name
+        columns = ", ".join(f"`whole`.`{field.column_name}`" for field in fields)
+        self._ahead = f"SELECT {columns} FROM `{table}` AS `whole` INNER JOIN ("  # noqa: S608 - all of it is ours
+        self._behind = ") AS `chosen` ON (`whole`.`id` = `chosen`.`id`)"
+        self._make = _maker(model, fields)
+
+    def of(self, chosen: Any) -> list[M]:
+        """The objects, in no order; `chosen` is a SELECT with a column named `id`."""
+        text, values = chosen.sql()
+        found = database.execute_sql(self._ahead + text + self._behind, values).fetchall()
+        return [self._make(row) for row in found]
 
 
 def insert_rows(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) -> int:
@@ -111,17 +137,9 @@ def _insert(model: type[peewee.Model], rows: Sequence[Mapping[str, Any]]) -> tup
     names = tuple(rows[0])
     if any(len(row) != len(names) for row in rows):
         raise ValueError("rows of one insert must name the same fields")
-    text, converters, defaults = _insertion(model, names, is_sqlite())
-    one = text + ", ".join([_places(len(converters) + len(defaults), is_sqlite())] * len(rows))
-    values = [
-        value
-        for row in rows
-        for value in (
-            *(convert(row[name]) for name, convert in zip(names, converters, strict=True)),
-            *defaults,
-        )
-    ]
-    return one, values
+    text, places, converters = _insertion(model, names, is_sqlite())
+    values = [convert(row[name]) for row in rows for name, convert in zip(names, converters, strict=True)]
+    return text + ", ".join([places] * len(rows)), values
 
 
 def insert_new(row: Any) -> None:
@@ -167,18 +185,30 @@ def _maker(model: type[M], selected: Sequence[Any]) -> Callable[[Sequence[Any]],
 @lru_cache(TEXTS_KEPT)
 def _insertion(
     model: type[peewee.Model], names: tuple[str, ...], for_sqlite: bool
-) -> tuple[str, list[Callable[[Any], Any]], list[Any]]:
-    """The text up to the values, and for these the converters and the defaults of what is not named."""
-    meta = model._meta
+) -> tuple[str, str, list[Callable[[Any], Any]]]:
+    """The text up to the values, that of one row's values, and what converts these.
+
+    Defaults of what is not named are part of the text.
+    """
+    meta: Any = model._meta
     missing = [field for field in meta.defaults if field.name not in names]
     fields = [meta.fields[name] for name in names]
     columns = ", ".join(f"`{field.column_name}`" for field in [*fields, *missing])
-    defaults = [field.db_value(meta.defaults[field]) for field in missing]
+    places = ["?" if for_sqlite else "%s"] * len(fields)
+    defaults = [_literal(field.db_value(meta.defaults[field])) for field in missing]
     return (
         f"INSERT INTO `{meta.table_name}` ({columns}) VALUES ",  # noqa: S608 - all of it is ours
+        f"({', '.join([*places, *defaults])})",
         [field.db_value for field in fields],
-        defaults,
     )
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str) and value.isidentifier():
+        return f"'{value}'"
+    if not isinstance(value, int):
+        raise TypeError("a default that needs escaping is not for the text of a statement")
+    return str(int(value))
 
 
 @lru_cache(TEXTS_KEPT)
@@ -192,8 +222,3 @@ def _update(
     where = f"`{meta.primary_key.column_name}` = {place}"
     text = f"UPDATE `{meta.table_name}` SET {changes} WHERE {where}"  # noqa: S608 - all of it is ours
     return text, [field.db_value for field in fields]
-
-
-@lru_cache(TEXTS_KEPT)
-def _places(count: int, for_sqlite: bool) -> str:
-    return f"({', '.join(['?' if for_sqlite else '%s'] * count)})"

@@ -61,8 +61,7 @@ class Ticket(Row):
     uncounted = peewee.BooleanField(default=True)
     # Computed by the database from `priority`; never written.
     priority_rank = peewee.SmallIntegerField(null=True)
-    # No columns: what whoever has read it may know of all messages and files that there ever were.
-    has_messages = True
+    # No column: what whoever has read it may know of all files that there ever were.
     has_attachments = True
 
     class Meta:

@@ -7,11 +7,16 @@ saved is work for both ends, and time in which rows are locked.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pymysql import err
-from pymysql.connections import Connection
-from pymysql.constants import CLIENT
+from pymysql.connections import MAX_PACKET_LEN, Connection
+from pymysql.constants import CLIENT, CR
+from pymysql.protocol import MysqlPacket
+
+from sav.models.result_rows import Rows
 
 if TYPE_CHECKING:
     _Connection: TypeAlias = Connection[Any]
@@ -23,6 +28,10 @@ LAST_WORDS = frozenset({1053, 1927, 4031})
 has killed the connection (1927, MariaDB), or waited for too long (4031, MySQL)."""
 
 
+_HEADER_BYTES = 4
+_ERROR = 0xFF
+
+
 class Wire(_Connection):
     """PyMySQL's connection; what is here sends several statements at once, and each in its order.
 
@@ -31,6 +40,7 @@ class Wire(_Connection):
 
     _context: ssl.SSLContext | None = None
     _read_timeout: float | None
+    _next_seq_id: int
     server_version: str
 
     def __init__(self, **options: Any) -> None:
@@ -58,9 +68,23 @@ class Wire(_Connection):
 
     def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
         try:
-            if self._opening or self._waiting:
-                return self._query_together(sql, unbuffered)
-            return super().query(sql, unbuffered)
+            with self._answer_is_read():
+                if self._opening or self._waiting:
+                    return self._query_together(sql, unbuffered)
+                return super().query(sql, unbuffered)
+        finally:
+            # On a lost connection it is kept: a transaction that had not begun may be begun anew.
+            if self.open:
+                self.forget()
+
+    def next_result(self, unbuffered: bool = False) -> int:
+        with self._answer_is_read():
+            return super().next_result(unbuffered)
+
+    @contextmanager
+    def _answer_is_read(self) -> Iterator[None]:
+        try:
+            yield
         except err.Error as error:
             if error.args and error.args[0] in LAST_WORDS:
                 self._force_close()  # type: ignore[attr-defined]
@@ -70,10 +94,6 @@ class Wire(_Connection):
             # for the next statement's.
             self._force_close()  # type: ignore[attr-defined]
             raise
-        finally:
-            # On a lost connection it is kept: a transaction that had not begun may be begun anew.
-            if self.open:
-                self.forget()
 
     def _query_together(self, sql: str | bytes, unbuffered: bool) -> int:
         own = sql.encode(self.encoding) if isinstance(sql, str) else sql
@@ -91,10 +111,46 @@ class Wire(_Connection):
             raise err.InternalError(*error.args) from None
         return rows
 
+    def payload(self) -> bytes:
+        """What the server's next packet holds; raises what it says went wrong.
+
+        The driver's `_read_packet` without an object for each: a ticket and its messages are 60 packets.
+        """
+        data = b""
+        length = MAX_PACKET_LEN
+        while length == MAX_PACKET_LEN:
+            header = self._read_bytes(_HEADER_BYTES)  # type: ignore[attr-defined]
+            if header[3] != self._next_seq_id:
+                # No answer to this question: MariaDB's farewell, for one.
+                self._force_close()  # type: ignore[attr-defined]
+                raise err.OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
+            self._next_seq_id = (header[3] + 1) % 256
+            length = header[0] | header[1] << 8 | header[2] << 16
+            piece: bytes = self._read_bytes(length)  # type: ignore[attr-defined]
+            data = data + piece if data else piece
+        if data[0] == _ERROR:
+            MysqlPacket(data, self.encoding).raise_for_error()
+        return data
+
+    def _read_query_result(self, unbuffered: bool = False) -> int:
+        # As the driver does it, with another reader of rows.
+        self._result = None
+        result = Rows(self)
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows or 0
+
     def connect_anew(self) -> None:
         """Over another socket, to the same server; what waits goes on waiting."""
         opening, waiting = self._opening, self._waiting
         self._opening, self._waiting = b"", []
+        # Else the driver would wait on the new socket for what an answer over the old one has announced.
+        self._result = None
         try:
             self._force_close()  # type: ignore[attr-defined]
             self.connect()

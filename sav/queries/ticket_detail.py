@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import peewee
 
-from sav.domain.caller import Caller
+from sav.domain.caller import Caller, Role
 from sav.domain.errors import NotFound
 from sav.domain.permissions import TicketFacts, may_see, sees_internal
 from sav.models.attachment_sight import visible_attachments
 from sav.models.database import database, is_sqlite
 from sav.models.message_sight import visible_messages
-from sav.models.prepared import Prepared, given
+from sav.models.prepared import Prepared, given, rows_of_both
 from sav.models.tables import SHOWN_OF_TICKETS, Attachment, Message, Ticket, revision_of
 
 EMBEDDED_ROWS = 100
@@ -27,22 +28,41 @@ _REVISION = (
 
 
 def _ticket() -> peewee.ModelSelect[Ticket]:
-    # Most tickets have no files, and many no message yet: then nothing more is asked.
-    messages = Message.select(peewee.SQL("1")).where(Message.ticket_id == given("ticket_id"))
+    # Most tickets have no files: then nothing more is asked.
     attachments = Attachment.select(peewee.SQL("1")).where(Attachment.ticket_id == given("ticket_id"))
     return Ticket.select(
         *SHOWN_OF_TICKETS,
-        peewee.fn.EXISTS(messages).alias("has_messages"),
         peewee.fn.EXISTS(attachments).alias("has_attachments"),
     ).where(Ticket.id == given("ticket_id"), Ticket.deleted_at.is_null())
 
 
-def _messages(*, internal: bool) -> Prepared[Message]:
+def _messages(role: Role) -> Prepared[Message]:
+    """Of a ticket that they see: they are read together with it, and nothing is read for a refusal."""
+    seen = Ticket.select(peewee.SQL("1")).where(
+        Ticket.id == given("ticket_id"), Ticket.deleted_at.is_null(), _in_sight_of(role)
+    )
+    internal = sees_internal(Caller(None, role))
     return Prepared(
         lambda: (
-            visible_messages(given("ticket_id"), internal=internal).order_by(Message.id).limit(EMBEDDED_ROWS)
+            visible_messages(given("ticket_id"), internal=internal)
+            .where(peewee.fn.EXISTS(seen))
+            .order_by(Message.id)
+            .limit(EMBEDDED_ROWS)
         )
     )
+
+
+def _in_sight_of(role: Role) -> Any:
+    """`may_see` as a condition."""
+    match role:
+        case "admin" | "system":
+            return peewee.SQL("1 = 1")
+        case "agent":
+            return (Ticket.status == "open") | (Ticket.assigned_to == given("user_id"))
+        case "customer":
+            return Ticket.user_id == given("user_id")
+        case "guest":
+            return (Ticket.id == given("ticket_of_token")) & Ticket.user_id.is_null()
 
 
 def _attachments(*, internal: bool) -> Prepared[Attachment]:
@@ -61,8 +81,8 @@ _SIGHT = Prepared(
         Ticket.id == given("ticket_id"), Ticket.deleted_at.is_null()
     )
 )
+_MESSAGES = {role: _messages(role) for role in get_args(Role)}
 # By whether internal notes, and what hangs on them, are in sight.
-_MESSAGES = {internal: _messages(internal=internal) for internal in (False, True)}
 _ATTACHMENTS = {internal: _attachments(internal=internal) for internal in (False, True)}
 
 
@@ -73,11 +93,6 @@ class TicketDetail:
     ticket: Ticket
     messages: Sequence[Message]
     attachments: Sequence[Attachment]
-
-
-def visible_ticket(caller: Caller, ticket_id: int) -> Ticket:
-    """A ticket in the caller's sight; raises `NotFound`."""
-    return _seen(caller, _ONE_TICKET.first(ticket_id=ticket_id))
 
 
 def require_sight(caller: Caller, ticket_id: int) -> None:
@@ -114,9 +129,17 @@ def visible_revision(caller: Caller, ticket_id: int) -> str:
     return revision_of(version, read_marks)
 
 
-def embedded_rows(caller: Caller, ticket: Ticket) -> TicketDetail:
-    """The detail of a ticket that the caller is known to see."""
+def visible_detail(caller: Caller, ticket_id: int) -> TicketDetail:
+    """A ticket in the caller's sight with what hangs on it; raises `NotFound`."""
+    # The ticket first: what is committed in between makes its revision old from the beginning.
+    tickets, messages = rows_of_both(
+        _ONE_TICKET,
+        _MESSAGES[caller.role],
+        ticket_id=ticket_id,
+        user_id=caller.user_id,
+        ticket_of_token=caller.ticket_id,
+    )
+    ticket = _seen(caller, tickets[0] if tickets else None)
     internal = sees_internal(caller)
-    messages = _MESSAGES[internal].rows(ticket_id=ticket.id) if ticket.has_messages else []
-    attachments = _ATTACHMENTS[internal].rows(ticket_id=ticket.id) if ticket.has_attachments else []
+    attachments = _ATTACHMENTS[internal].rows(ticket_id=ticket_id) if ticket.has_attachments else []
     return TicketDetail(ticket, messages, attachments)

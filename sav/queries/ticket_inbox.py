@@ -15,7 +15,7 @@ from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
 from sav.domain.ticket_lifecycle import STATUSES, Priority, Source, Status
 from sav.models.database import is_sqlite
-from sav.models.prepared import objects
+from sav.models.prepared import InFull
 from sav.models.tables import SHOWN_OF_TICKETS, Ticket
 from sav.queries.pages import Page, PageRequest, decode_cursor, encode_cursor
 from sav.queries.statement_limit import SearchTooSlow, limited_rows
@@ -49,6 +49,8 @@ _SORT_COLUMNS: dict[Order, tuple[SortColumn, type]] = {
     "updated_at": ("updated_at", datetime),
     "-priority": ("priority_rank", int),
 }
+_IN_FULL = InFull(Ticket, SHOWN_OF_TICKETS)
+"""Only the rows of the page are read in full, not all that were passed over to find them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,22 +153,18 @@ class _Shelf:
         if len(branches) == 1:
             # Nothing is kept of what is passed over.
             one = self._keys(branches[0]).limit(self._page.per_page + 1).offset(self._page.offset)
-            return self._in_full(one.alias("chosen"))
+            return self._in_order(_IN_FULL.of(one))
         # SQLite takes no LIMIT inside a UNION, unless it stands in a table of its own.
         tables = [self._keys(branch).alias(f"part{number}") for number, branch in enumerate(branches)]
         parts: list[Any] = [Ticket.select(table.c.id, table.c.sort_key).from_(table) for table in tables]
         chosen: Any = reduce(lambda left, right: left.union_all(right), parts)
         chosen = chosen.order_by(*self._order_by(peewee.SQL("sort_key"), peewee.SQL("id")))
         chosen = chosen.limit(self._page.per_page + 1).offset(self._page.offset)
-        return self._in_full(chosen.alias("chosen"))
+        return self._in_order(_IN_FULL.of(chosen))
 
-    def _in_full(self, chosen: Any) -> list[Ticket]:
-        # Only the chosen rows are read in full, not all that were passed over.
-        return self._in_order(Ticket.select(*SHOWN_OF_TICKETS).join(chosen, on=(Ticket.id == chosen.c.id)))
-
-    def _in_order(self, query: Any) -> list[Ticket]:
-        """The rows of a page. Sorted here: MariaDB would write their texts into a table on its disk first."""
-        return sorted(objects(query), key=self._place, reverse=self._descending)
+    def _in_order(self, rows: list[Ticket]) -> list[Ticket]:
+        """A page. Sorted here: MariaDB would write the tickets' texts into a table on its disk first."""
+        return sorted(rows, key=self._place, reverse=self._descending)
 
     def _place(self, ticket: Ticket) -> tuple[Any, int]:
         return getattr(ticket, self._column), ticket.id
@@ -178,7 +176,7 @@ class _Shelf:
         ids = [ticket_id for _, ticket_id in keys[self._page.offset : self._reach]]
         if not ids:
             return []
-        return self._in_order(Ticket.select(*SHOWN_OF_TICKETS).where(Ticket.id.in_(ids)))
+        return self._in_order(_IN_FULL.of(Ticket.select(Ticket.id).where(Ticket.id.in_(ids))))
 
     def _found_in(self, sight: Sight, search: Search) -> list[tuple[Any, int]]:
         way = road(sight, self._column, must_know=True)

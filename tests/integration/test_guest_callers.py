@@ -21,7 +21,7 @@ from sav.operations.settle_ticket import close_ticket, rate_ticket, resolve_tick
 from sav.queries.conversation import list_history, list_messages, one_message
 from sav.queries.pages import PageRequest
 from sav.queries.statistics import read_statistics
-from sav.queries.ticket_detail import embedded_rows, visible_ticket
+from sav.queries.ticket_detail import visible_detail
 from sav.queries.ticket_inbox import TicketFilter, list_tickets
 from tests.factories.agents import make_agent
 from tests.factories.guest_tickets import make_guest_ticket
@@ -145,14 +145,14 @@ def test_a_guest_reads_their_own_ticket_without_its_notes() -> None:
     rows = kinds()
     own, public = rows["own"]
     guest = guest_of(own)
-    ticket = visible_ticket(guest, own)
+    ticket = visible_detail(guest, own).ticket
     note = make_message(ticket, user_id=7, author_role="agent", is_internal=True)
-    assert [message.id for message in embedded_rows(guest, ticket).messages] == [public]
+    assert [message.id for message in visible_detail(guest, own).messages] == [public]
     assert [row.id for row in list_messages(caller=guest, ticket_id=own, page=PAGE).rows] == [public]
     with pytest.raises(NotFound):
         one_message(caller=guest, ticket_id=own, message_id=note.id)
     for kind in rows.keys() - {"own"}:
         for caller in (guest, NOBODY):
             with pytest.raises(NotFound):
-                visible_ticket(caller, rows[kind][0])
+                visible_detail(caller, rows[kind][0])
     assert Message.select().count() == len(rows) + 1

@@ -2,12 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
 import peewee
 import pymysql
 import pytest
 
-from sav.models.database import NoTransaction, database, ensure_connection, is_sqlite, snapshot, transaction
+from sav.models.database import (
+    NoTransaction,
+    database,
+    ensure_connection,
+    execute_together,
+    is_connection_lost,
+    is_sqlite,
+    snapshot,
+    transaction,
+)
 from sav.models.prepared import insert_rows, insert_rows_later
 from sav.models.tables import Ticket, TicketTag
 from sav.models.wire import LAST_WORDS, Wire
@@ -30,6 +40,10 @@ def tag(name: str) -> list[dict[str, object]]:
 
 def tags() -> set[str]:
     return {row.tag for row in TicketTag.select()}
+
+
+def sign() -> str:
+    return "?" if is_sqlite() else "%s"
 
 
 def is_in_transaction() -> bool:
@@ -155,6 +169,69 @@ def test_an_answer_that_was_not_read_is_taken_for_no_other(
     assert not is_in_transaction()
     # By itself it was sent, and may be done; a transaction was not ended.
     assert tags() <= ({"lost"} if within == "nothing" else set())
+
+
+def test_a_packet_out_of_its_turn_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_sqlite():
+        assert database.execute_sql("SELECT 1").fetchone() == (1,)
+        return
+    payload, packets = Wire.payload, [0]
+
+    def out_of_turn(wire: Wire) -> bytes:
+        packets[0] += 1
+        if packets[0] == 3:
+            wire._next_seq_id = (wire._next_seq_id + 1) % 256
+        return payload(wire)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "payload", out_of_turn)
+        with pytest.raises(peewee.OperationalError) as lost:
+            database.execute_sql("SELECT 1 UNION SELECT 2")
+    assert is_connection_lost(lost.value)
+    ensure_connection()
+    assert database.execute_sql("SELECT 3").fetchone() == (3,)
+
+
+def test_reads_that_go_together_have_each_their_rows() -> None:
+    reads = [
+        ("SELECT 1 WHERE 1 = 0", []),
+        (f"SELECT {sign()}, {sign()}", [2, "2; SELECT 3"]),
+        ("SELECT 4", []),
+    ]
+    assert [list(rows) for rows in execute_together(reads)] == [[], [(2, "2; SELECT 3")], [(4,)]]
+
+
+def test_of_reads_that_go_together_a_later_one_may_be_refused() -> None:
+    with pytest.raises(peewee.DatabaseError, match="nowhere"):
+        execute_together([("SELECT 1", []), ("SELECT some FROM nowhere", []), ("SELECT 3", [])])
+    assert database.execute_sql("SELECT 4").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("error", [BrokenInto(), pymysql.err.OperationalError(min(LAST_WORDS), "farewell")])
+def test_between_the_answers_of_two_reads_somebody_breaks_in(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    if is_sqlite():
+        assert [list(rows) for rows in execute_together([("SELECT 1", []), ("SELECT 2", [])])] == [
+            [(1,)],
+            [(2,)],
+        ]
+        return
+    read, answers = Wire._read_query_result, [0]  # type: ignore[attr-defined]
+
+    def once_and_no_more(wire: Wire, unbuffered: bool = False) -> Any:
+        answers[0] += 1
+        if answers[0] == 2:
+            raise error
+        return read(wire, unbuffered)
+
+    ensure_connection()
+    with monkeypatch.context() as patch:
+        patch.setattr(Wire, "_read_query_result", once_and_no_more)
+        with pytest.raises((BrokenInto, peewee.OperationalError)):
+            execute_together([("SELECT 1", []), ("SELECT 2", []), ("SELECT 3", [])])
+    ensure_connection()
+    assert [database.execute_sql(f"SELECT {number}").fetchone() for number in (4, 5)] == [(4,), (5,)]
 
 
 @pytest.mark.parametrize("number", sorted(LAST_WORDS))
