@@ -1,8 +1,9 @@
 """A bounded queue of hints between threads, in which equal hints are one."""
 
 import threading
+from itertools import zip_longest
 
-from sav.operations.hints import Bundle, Hint, bundle_size
+from sav.operations.hints import Bundle, Hint, bundle_size, cut
 
 
 class HintQueue:
@@ -40,6 +41,16 @@ class HintQueue:
             if not self._waiting and not self._closed:
                 self._changed.wait(timeout_seconds)
             return self._take() if self._waiting else None
+
+    def take_all(self, *, timeout_seconds: float) -> list[Bundle]:
+        """All that wait, in their order; empty when none came in time, or when it is closed and empty."""
+        with self._changed:
+            if not self._waiting and not self._closed:
+                self._changed.wait(timeout_seconds)
+            waiting, self._waiting, self._length = self._waiting, {}, 0
+        # Nobody who offers waits for that.
+        kinds = [cut(effect, ticket_ids) for effect, ticket_ids in waiting.items()]
+        return [bundle for turn in zip_longest(*kinds) for bundle in turn if bundle is not None]
 
     def clear(self) -> int:
         """Empties the queue; returns how many hints were in it."""

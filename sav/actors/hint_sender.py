@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -17,14 +17,15 @@ from sav.actors.relay import Dispatch
 from sav.operations.hints import Bundle, Hint
 
 CAPACITY = 1000
-"""How many hints may wait while the broker is slow; more are dropped."""
+"""How many hints may wait while the broker is slow, behind as many that are being sent; more are dropped."""
 IDLE_SECONDS = 5.0
 """After so long without a hint the connection is closed, before the broker misses its heartbeats."""
 REPORT_INTERVAL_SECONDS = 30.0
 """How often, at most, the log says that hints were dropped."""
-BREATH_SECONDS = 0.025
-"""How long what comes after a wave of messages waits, to go together: the first hint after a pause goes at
-once, and a busy process spends its time on requests, not on a message and a confirm for each of them."""
+BREATH_SECONDS = 0.05
+"""How long what comes after a wave of messages, or while it is sent, waits to go together: the first hint
+after a pause goes at once, and a busy process spends its time on requests, not on a message and a confirm for
+each of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -80,34 +81,35 @@ class HintSender:
 
     def _run(self) -> None:
         while True:
-            # All that have come while the last ones were sent, and in the breath after them, go together.
-            bundle = self._queue.take(timeout_seconds=IDLE_SECONDS)
-            if bundle is not None:
-                self._send(bundle)
-                if not len(self._queue):
-                    time.sleep(BREATH_SECONDS)
-            elif self._queue.closed:
+            wave = self._queue.take_all(timeout_seconds=IDLE_SECONDS)
+            if wave:
+                self._send(wave)
+                # Even when more has come meanwhile: under load something always has.
+                time.sleep(BREATH_SECONDS)
+            elif self._queue.closed and not len(self._queue):
                 break
             else:
                 self._dispatch.release()
             self._report()
         self._dispatch.release()
 
-    def _send(self, bundle: Bundle) -> None:
-        try:
-            # Not only AMQP's own errors: a broker that accepts and then says nothing raises others.
-            self._dispatch(bundle)
-        except Exception as error:
-            pause_seconds = self._breaker.failed()
-            self._dropped += len(bundle.ticket_ids) + self._queue.clear()
-            log.warning(
-                "the broker is unavailable; the relay will find what is due",
-                action="hint",
-                reason=type(error).__name__,
-                pause_seconds=pause_seconds,
-            )
-        else:
-            self._breaker.succeeded()
+    def _send(self, wave: Sequence[Bundle]) -> None:
+        for place, bundle in enumerate(wave):
+            try:
+                # Not only AMQP's own errors: a broker that accepts and then says nothing raises others.
+                self._dispatch(bundle)
+            except Exception as error:
+                pause_seconds = self._breaker.failed()
+                unsent = sum(len(left.ticket_ids) for left in wave[place:])
+                self._dropped += unsent + self._queue.clear()
+                log.warning(
+                    "the broker is unavailable; the relay will find what is due",
+                    action="hint",
+                    reason=type(error).__name__,
+                    pause_seconds=pause_seconds,
+                )
+                return
+        self._breaker.succeeded()
 
     def _report(self) -> None:
         if self._dropped == self._reported or time.monotonic() - self._reported_at < REPORT_INTERVAL_SECONDS:

@@ -37,16 +37,18 @@ def bundle_size(effect: str) -> int:
     return HINTS_A_BUNDLE if effect in DONE_TOGETHER else 1
 
 
+def cut(effect: str, ticket_ids: Iterable[int]) -> list[Bundle]:
+    """The bundles in which these tickets are told of, in their order."""
+    size, every = bundle_size(effect), tuple(ticket_ids)
+    return [Bundle(effect, every[start : start + size]) for start in range(0, len(every), size)]
+
+
 def bundles(hints: Iterable[Hint]) -> list[Bundle]:
     """Hints of the same effect together, each once, in their order."""
     tickets: dict[str, dict[int, None]] = {}
     for hint in hints:
         tickets.setdefault(hint.effect, {})[hint.ticket_id] = None
-    return [
-        Bundle(effect, tuple(ticket_ids)[start : start + bundle_size(effect)])
-        for effect, ticket_ids in tickets.items()
-        for start in range(0, len(ticket_ids), bundle_size(effect))
-    ]
+    return [bundle for effect, ticket_ids in tickets.items() for bundle in cut(effect, ticket_ids)]
 
 
 _listeners: list[Callable[[Hint], None]] = []

@@ -77,6 +77,24 @@ def test_what_comes_in_one_breath_goes_in_one_message(recorder: Recorder) -> Non
     assert recorder.sent == [hint(number) for number in range(100)]
 
 
+def test_a_breath_is_taken_even_when_more_has_come_while_a_message_was_sent(recorder: Recorder) -> None:
+    def slowly(bundle: Bundle) -> None:
+        time.sleep(0.005)
+        recorder(bundle)
+
+    slowly.release = recorder.release  # type: ignore[attr-defined]
+    sender = HintSender(slowly)  # type: ignore[arg-type]
+    started = time.monotonic()
+    for number in range(100):
+        sender(hint(number))
+        sender(Hint("notify", number))
+        time.sleep(0.002)
+    assert sender.stop(timeout_seconds=10)
+    breaths = (time.monotonic() - started) / BREATH_SECONDS
+    assert recorder.tried <= 2 * (breaths + 1)
+    assert len(recorder.sent) == 200
+
+
 def test_a_hanging_broker_holds_up_nobody_and_the_queue_stays_bounded(recorder: Recorder) -> None:
     sender = HintSender(recorder, capacity=100)
     recorder.gate.clear()
@@ -178,6 +196,21 @@ def test_a_queue_that_is_closed_takes_nothing_and_gives_what_it_has() -> None:
     assert not queue.offer(hint(2))
     assert queue.take(timeout_seconds=0) == Bundle("publish_event", (1,))
     assert queue.take(timeout_seconds=3600) is None, "and does not wait for more"
+
+
+def test_all_that_waits_can_be_taken_at_once() -> None:
+    queue = HintQueue(capacity=1000)
+    for number in range(HINTS_A_BUNDLE + 1):
+        assert queue.offer(hint(number))
+    assert queue.offer(Hint("scan_attachment", 1))
+    assert queue.take_all(timeout_seconds=3600) == [
+        Bundle("publish_event", tuple(range(HINTS_A_BUNDLE))),
+        Bundle("scan_attachment", (1,)),
+        Bundle("publish_event", (HINTS_A_BUNDLE,)),
+    ]
+    assert queue.take_all(timeout_seconds=0) == []
+    queue.close()
+    assert queue.take_all(timeout_seconds=3600) == []
 
 
 def test_hints_of_an_effect_that_is_done_for_many_tickets_leave_together_and_effects_take_turns() -> None:
