@@ -66,7 +66,7 @@ class AssignmentRules:
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class Room:
     """How many more tickets the agents who are there can take, and of which categories (None: of any)."""
 
     tickets: int
@@ -80,30 +80,36 @@ def assign_open_tickets(*, rules: AssignmentRules, clock: Callable[[], datetime]
     when it has stopped before that, after `ASSIGNMENTS_A_DRAIN`. Any number of callers may work at the same
     time: they meet at the next tickets, whose rows only one has.
     """
+    if not rules.enabled:
+        return True
     unfit: set[int] = set()
-    left = ASSIGNMENTS_A_DRAIN
+    left, room = ASSIGNMENTS_A_DRAIN, room_now()
     while left:
         limit = min(left, ASSIGNMENTS_A_TRANSACTION)
-        ticket_ids, is_all = next_in_queue(rules=rules, leaving_out=unfit, limit=limit)
+        ticket_ids, is_all = next_in_queue(room, rules=rules, leaving_out=unfit, limit=limit)
         # Whoever had room for one of these has none any more; those behind it may be for somebody else.
-        unfit |= _assign(ticket_ids, rules=rules, clock=clock)
+        still_open, room_left = _assign(ticket_ids, rules=rules, clock=clock)
+        unfit |= still_open
         if is_all:
             return True
         left -= len(ticket_ids)
+        # As it was under lock. Whoever has more by now owes it to the desk to look again.
+        room = room_left or room
     return False
 
 
 def next_in_queue(
-    *, rules: AssignmentRules, leaving_out: Collection[int] = (), limit: int = ASSIGNMENTS_A_TRANSACTION
+    room: Room,
+    *,
+    rules: AssignmentRules,
+    leaving_out: Collection[int] = (),
+    limit: int = ASSIGNMENTS_A_TRANSACTION,
 ) -> tuple[list[int], bool]:
-    """The tickets that are given out next, if somebody has room for them: two reads, whatever the backlog.
+    """The tickets that are given out next, as many as there is room for: one read, whatever the backlog.
 
     And whether these are all. Urgent tickets that have escalated come first, then each priority in its turn,
     within it the oldest.
     """
-    if not rules.enabled:
-        return [], True
-    room = _room()
     served = None if room.categories is None else room.categories - rules.except_categories
     if not room.tickets or served == frozenset():
         return [], True
@@ -155,16 +161,19 @@ def note_assigned(times: Mapping[int, datetime]) -> None:
 
 
 @retry_deadlocks
-def _assign(ticket_ids: Sequence[int], *, rules: AssignmentRules, clock: Callable[[], datetime]) -> set[int]:
-    """Gives out these tickets in their order; returns those that still wait, and that nobody can take."""
+def _assign(
+    ticket_ids: Sequence[int], *, rules: AssignmentRules, clock: Callable[[], datetime]
+) -> tuple[set[int], Room | None]:
+    """Gives out these tickets in their order; returns those that still wait, and that nobody can take, and
+    the room that is left, when it was looked at."""
     unfit: set[int] = set()
     if not ticket_ids:
-        return unfit
+        return unfit, None
     with transaction():
         # Without those that were deleted, taken or moved at this very moment.
         tickets = [ticket for ticket in _in_order(ticket_ids) if _waits(ticket, rules)]
         if not tickets:
-            return unfit
+            return unfit, None
         roster = locked_roster()
         request_ids = last_request_ids(tickets)
         changes: list[TicketChange] = []
@@ -182,7 +191,7 @@ def _assign(ticket_ids: Sequence[int], *, rules: AssignmentRules, clock: Callabl
             times[choice.agent_id] = now
         save_changes(changes)
         note_assigned(times)
-    return unfit
+    return unfit, _room_of(roster.values())
 
 
 def _in_order(ticket_ids: Sequence[int]) -> list[Ticket]:
@@ -203,11 +212,21 @@ def _why(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _room() -> _Room:
+def room_now() -> Room:
+    """How much there is at the moment, before anybody is locked."""
     rows = database.execute_sql(_ROOM).fetchall()
     kinds = [frozenset[str](Agent.categories.python_value(text)) for text, _ in rows]
+    return _room_for(kinds, sum(int(room) for _, room in rows))
+
+
+def _room_of(roster: Collection[Candidate]) -> Room:
+    free = [one for one in roster if one.active and one.available and one.load < one.capacity]
+    return _room_for([one.categories for one in free], sum(one.capacity - one.load for one in free))
+
+
+def _room_for(kinds: Sequence[frozenset[str]], tickets: int) -> Room:
     takes_any = not all(kinds)
-    return _Room(sum(int(room) for _, room in rows), None if takes_any else frozenset[str]().union(*kinds))
+    return Room(tickets, None if takes_any else frozenset[str]().union(*kinds))
 
 
 def _open_tickets(

@@ -36,17 +36,25 @@ def owe_by_desk(effect: str, *, due_at: datetime, now: datetime) -> None:
 
 def waits_for_somebody(effect: str, *, now: datetime) -> bool:
     """Whether it is owed and nobody is at work on it: they look again before they end, and find it then."""
-    owner, waiting = _AT_WORK.run(effect=effect, now=DueEffect.due_at.db_value(now)).fetchone()
-    return owner is None and bool(waiting)
+    is_somebody_at_work, is_waiting = _AT_WORK.run(
+        effect=effect, now=DueEffect.due_at.db_value(now)
+    ).fetchone()
+    return not is_somebody_at_work and bool(is_waiting)
 
 
 def _at_work() -> Any:
     is_leased = DueEffect.leased_until > given("now")
-    somebody = peewee.fn.MAX(peewee.Case(None, [(is_leased, DueEffect.lease_owner)]))
-    free = peewee.fn.SUM(peewee.Case(None, [(is_leased | DueEffect.failed_at.is_null(False), 0)], 1))
-    return DueEffect.select(somebody, free).where(
-        DueEffect.ticket_id == DESK, DueEffect.effect == given("effect")
+    is_free = DueEffect.failed_at.is_null() & (DueEffect.leased_until.is_null() | ~is_leased)
+    mine = (DueEffect.ticket_id == DESK) & (DueEffect.effect == given("effect"))
+    # Not counted: as many tokens as tickets that were just written may wait.
+    is_done_now = is_leased & DueEffect.lease_owner.is_null(False)
+    leased, free = (DueEffect.select(peewee.SQL("1")).where(mine, kind) for kind in (is_done_now, is_free))
+    # Named: a column without a name is called by its text, which would be another one each time.
+    is_at_work, is_waiting = (
+        peewee.fn.EXISTS(leased).alias("at_work"),
+        peewee.fn.EXISTS(free).alias("waiting"),
     )
+    return peewee.Select(columns=[is_at_work, is_waiting]).bind(database)
 
 
 _AT_WORK = Statement(_at_work)

@@ -219,9 +219,8 @@ def test_somebody_who_has_filled_up_meanwhile_does_not_stop_the_others(
     free_agents(8, categories=["delivery"])
     look, asked = assignment.next_in_queue, list[Any]()
 
-    def look_then_fill(**options: Any) -> tuple[list[int], bool]:
-        Agent.update(capacity=4).where(Agent.user_id == 7).execute()
-        asked.append(look(**options))
+    def look_then_fill(room: assignment.Room, **options: Any) -> tuple[list[int], bool]:
+        asked.append(look(room, **options))
         Agent.update(capacity=0).where(Agent.user_id == 7).execute()
         return asked[-1]
 
@@ -329,8 +328,8 @@ def test_what_was_deleted_or_taken_at_the_last_moment_is_left_alone(monkeypatch:
     free_agents(7)
     look = assignment.next_in_queue
 
-    def next_then_change(**options: Any) -> tuple[list[int], bool]:
-        found = look(**options)
+    def next_then_change(room: assignment.Room, **options: Any) -> tuple[list[int], bool]:
+        found = look(room, **options)
         Ticket.update(deleted_at=WRITTEN_AT).where(Ticket.id == gone).execute()
         Ticket.update(status="assigned", assigned_to=8).where(Ticket.id == taken).execute()
         return found
