@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from sav import bootstrap
 from sav.launch.cannot_start import CannotStart
+from sav.launch.heaps import share_heaps
 from sav.launch.startup import prepare_database
 from sav.models.database import connection
 from sav.settings import Settings
@@ -39,6 +40,7 @@ class StopSignals:
 
 def serve_http(settings: Settings) -> None:
     """`WEB_PROCESSES` gunicorn processes with `WEB_THREADS` threads each, on `APP_HOST`:`APP_PORT`."""
+    share_heaps()
     prepare_database(settings)
     from sav.launch.web_server import WebServer
 
@@ -51,6 +53,7 @@ def run_workers(settings: Settings) -> NoReturn:
         raise CannotStart(
             "With SAV_BROKER=embedded the workers are threads of `sav up`; there are no others."
         )
+    share_heaps()
     prepare_database(settings)
     os.execv(sys.executable, [sys.executable, *_worker_command(settings)])  # noqa: S606
 

@@ -19,6 +19,7 @@ from sav.http.forms import FILES_A_REQUEST
 from sav.launch.cannot_start import CannotStart
 from sav.launch.embedded_http import EmbeddedHttpServer
 from sav.launch.embedded_settings import make_data_directory
+from sav.launch.heaps import share_heaps
 from sav.launch.processes import StopSignals
 from sav.launch.startup import prepare_database
 from sav.launch.welcome import own_address, welcome
@@ -44,6 +45,7 @@ def run_everything(settings: Settings) -> None:
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.SAV_DATA_DIR))
         listener = stack.enter_context(_listener(settings))
+        share_heaps()
         prepare_database(settings)
         _forget_the_dead(settings)
         bootstrap.start_traces(settings)
