@@ -7,8 +7,9 @@ counted that did not happen, and no kind of change is forgotten.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -115,6 +116,11 @@ def _number(ticket: Ticket, recorded: Recorded) -> Numbered:
     return Numbered(recorded, ticket.event_count, ticket.published_event_count)
 
 
+@cache
+def _names_of(fact: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(fact))
+
+
 def _event_row(ticket: Ticket, numbered: Numbered, occasion: Occasion) -> dict[str, Any]:
     fact = numbered.recorded.fact
     about = {"ticket_id": ticket.id, "ticket_number": ticket.ticket_number, "user_id": ticket.user_id}
@@ -124,7 +130,7 @@ def _event_row(ticket: Ticket, numbered: Numbered, occasion: Occasion) -> dict[s
         "sequence": numbered.sequence,
         "published_sequence": numbered.published_sequence,
         "name": fact.name,
-        "data": {**about, **asdict(fact)},
+        "data": {**about, **{name: getattr(fact, name) for name in _names_of(type(fact))}},  # type: ignore[arg-type]
         "changes": numbered.recorded.changes,
         "actor_id": occasion.caller.user_id,
         "actor_role": occasion.caller.role,

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import structlog
+from prometheus_client import Counter
 
 from sav.domain.events import Fact, SatisfactionReceived, TicketResolved
 from sav.telemetry.metrics import (
@@ -95,8 +96,14 @@ def _log(happening: Happening) -> None:
     log.info(message_of(type(fact)), **{**said, **moved, **always})
 
 
+@functools.cache
+def _series(name: str) -> Counter:
+    # Found again by one look: `labels` makes texts of its arguments and takes a lock.
+    return TICKET_EVENTS.labels(name)
+
+
 def _count(happening: Happening) -> None:
-    TICKET_EVENTS.labels(happening.fact.name).inc()
+    _series(happening.fact.name).inc()
     if happening.first_response_after is not None:
         waited_seconds = happening.first_response_after.total_seconds()
         FIRST_RESPONSE_SECONDS.labels(happening.priority).observe(waited_seconds)
