@@ -120,8 +120,9 @@ def effects_block(
         since = _last_event(tidy.address)
         with server.started(tidy.ground):
             Load(server.port, requests, connections=FEW_CONNECTIONS, answers=profile.effects).run()
+            at_rest = _seen(tidy.address, since, cpu_seconds=0.0)
             with fleet(tidy.ground, tidy.address, "worker", WORKER_PROCESSES=str(processes)) as others:
-                figures = _all_done(tidy.address, others["worker"], since)
+                figures = _all_done(tidy.address, others["worker"], since, at_rest)
         yield {"block": name, "what": "effects", "connections": processes * WORKER_THREADS, **figures}
 
     work = profile.effects * (1 + len(EVENT_EFFECTS)) / PER_SECOND_GUESS
@@ -175,20 +176,23 @@ def _drained(left: Callable[[], int], worker: Running) -> dict[str, float]:
     }
 
 
-def _all_done(address: Address, worker: Running, since: int) -> dict[str, float]:
+def _all_done(address: Address, worker: Running, since: int, at_rest: _Seen) -> dict[str, float]:
     """The same for effects, of which those that are done owe others: what is counted is what was done."""
-    seen = [_seen(address, worker, since)]
+    seen = [at_rest]
     give_up_at = time.monotonic() + 4 * EVENT_TIMEOUT_SECONDS
     while seen[-1].left:
         _rest(give_up_at, seen[-1].left)
-        seen.append(_seen(address, worker, since))
+        seen.append(_seen(address, since, cpu_seconds=worker.cpu_seconds()))
     total = seen[-1].done
     first, last = (
-        next(each for each in seen if each.done >= share * total) for share in (COUNTED_TO, COUNTED_FROM)
+        next(place for place, each in enumerate(seen) if each.done >= share * total)
+        for share in (COUNTED_TO, COUNTED_FROM)
     )
+    # Little work may all be done between two looks, or before the first: it is timed from the look before.
+    first, last = seen[min(first, last - 1)], seen[last]
     done = last.done - first.done
     return {
-        "per_second": done / (last.at - first.at) if last.at > first.at else 0.0,
+        "per_second": done / (last.at - first.at),
         "cpu_ms": 1e3 * (last.cpu_seconds - first.cpu_seconds) / max(1, done),
     }
 
@@ -203,14 +207,12 @@ class _Seen:
     left: int
 
 
-def _seen(address: Address, worker: Running, since: int) -> _Seen:
+def _seen(address: Address, since: int, *, cpu_seconds: float) -> _Seen:
     # In this order: what is done meanwhile counts as done a moment later.
     left = _left(address)
     owed = _owed_since(address, since)
     events_left = sum(left[effect] for effect in EVENT_EFFECTS)
-    return _Seen(
-        at=time.perf_counter(), cpu_seconds=worker.cpu_seconds(), done=owed - events_left, left=left.total()
-    )
+    return _Seen(at=time.perf_counter(), cpu_seconds=cpu_seconds, done=owed - events_left, left=left.total())
 
 
 def _left(address: Address) -> Counter[str]:
