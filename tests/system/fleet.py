@@ -3,6 +3,7 @@
 Black box: nothing here imports `sav`.
 """
 
+import bisect
 import itertools
 import json
 import secrets
@@ -295,6 +296,8 @@ class Delivery:
     properties: pika.BasicProperties
     body: bytes
     at: float
+    again: bool = False
+    """Whether the broker had delivered it before, to a consumer that went away without a word."""
 
     @cached_property
     def event(self) -> Document:
@@ -363,12 +366,19 @@ class ExchangeListener:
         return [delivery for delivery in self.deliveries if delivery.ticket_id == ticket_id]
 
     def stream(self, ticket_id: int) -> list[Delivery]:
-        """A ticket's events without repetitions; each repetition must be the same event again."""
+        """A ticket's events without repetitions; each repetition must be the same event again.
+
+        What the broker has delivered again had lost its place in the queue: meanwhile those behind it went to
+        the next consumer. It is put where it belongs; all others stay as they came.
+        """
         firsts: dict[str, Delivery] = {}
         for delivery in self.of(ticket_id):
             first = firsts.setdefault(delivery.event["id"], delivery)
             assert delivery.body == first.body
-        return list(firsts.values())
+        stream = [delivery for delivery in firsts.values() if not delivery.again]
+        for late in (delivery for delivery in firsts.values() if delivery.again):
+            bisect.insort(stream, late, key=lambda delivery: delivery.event["sequence"])
+        return stream
 
     def wait_for(
         self, ticket_id: int, count: int, *, timeout_seconds: float = EVENTS_TIMEOUT_SECONDS
@@ -401,7 +411,9 @@ class ExchangeListener:
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        self._deliveries.append(Delivery(method.routing_key, properties, body, time.monotonic()))
+        self._deliveries.append(
+            Delivery(method.routing_key, properties, body, time.monotonic(), bool(method.redelivered))
+        )
         channel.basic_ack(method.delivery_tag)
 
 

@@ -200,7 +200,8 @@ def assert_all_events_are_out(
     seconds = time.monotonic() - started_at
     for ticket_id, expected in facts.items():
         events = [delivery.event for delivery in listener.stream(ticket_id)]
-        assert [(event["event"], event["data"], event["request_id"]) for event in events] == expected
+        out = [(event["event"], event["data"], event["request_id"]) for event in events]
+        assert out == expected, f"ticket {ticket_id}: {out} are out, and not {expected}"
         assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     return seconds
 

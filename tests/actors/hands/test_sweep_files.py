@@ -57,7 +57,9 @@ def put(store: ObjectStore, key: str) -> None:
 
 
 def objects(settings: Settings) -> set[str]:
-    return {path.name for path in (settings.SAV_DATA_DIR / "attachments").rglob("*.txt")}
+    # Not by pathlib: directories vanish while they are walked.
+    walk = os.walk(settings.SAV_DATA_DIR / "attachments")
+    return {name for _, _, names in walk for name in names if name.endswith(".txt")}
 
 
 def run(command_line: CommandLine, *arguments: str) -> Result:
