@@ -10,6 +10,7 @@ import pymysql
 
 from benchmarks.chaos_clients import Story
 from tests.system.fleet import Delivery, Document, ExchangeListener
+from tests.system.foreign import Tables
 
 SHOWN = 5
 """How many examples of one kind of fault are named."""
@@ -49,7 +50,7 @@ class _Tables:
 def settled_share(settings: Mapping[str, str], listener: ExchangeListener, *, foreign: int) -> float:
     """How much of what is to be published was published; 1 once that, the foreign events, and all that is
     owed are done."""
-    with _connection(settings) as connection, connection.cursor() as cursor:
+    with Tables(settings).connection() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM due_effects")
         owed = int(cursor.fetchone()[0])
         cursor.execute("SELECT COUNT(*) FROM ticket_events WHERE published_sequence IS NOT NULL")
@@ -165,7 +166,7 @@ def _is_own(delivery: Delivery) -> bool:
 
 
 def _read(settings: Mapping[str, str]) -> _Tables:
-    with _connection(settings) as connection:
+    with Tables(settings).connection() as connection:
         tickets = _rows(
             connection,
             "SELECT id, ticket_number, subject, status, satisfaction_rating, metadata FROM support_tickets",
@@ -199,14 +200,3 @@ def _rows(connection: "pymysql.Connection[Any]", statement: str) -> list[Documen
     with connection.cursor(pymysql.cursors.DictCursor) as cursor:
         cursor.execute(statement)
         return list(cursor.fetchall())
-
-
-def _connection(settings: Mapping[str, str]) -> "pymysql.Connection[Any]":
-    return pymysql.connect(
-        host=settings["DB_HOST"],
-        port=int(settings["DB_PORT"]),
-        user=settings["DB_USERNAME"],
-        password=settings["DB_PASSWORD"],
-        database=settings["DB_DATABASE"],
-        autocommit=True,
-    )

@@ -17,13 +17,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-import pymysql
 
 from tests.plugins.servers import server_database_settings
 from tests.servers import belongings
 from tests.servers.find import at_default_port, at_environment
 from tests.servers.kinds import DATABASE
 from tests.system.fleet import own_account
+from tests.system.foreign import Tables
 from tests.system.running_service import PROGRAMS, RunningCommand, clean_environment
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
@@ -68,12 +68,7 @@ class _Imports:
         self._environment = clean_environment(**database, APP_ENV="test", SAV_DATA_DIR=str(directory))
         self._directory = directory
         self._file = directory / "old.jsonl"
-        self._connection = stack.enter_context(
-            pymysql.connect(
-                host=address.host, port=address.port, user=address.user, password=address.password,
-                database=name, autocommit=True,
-            )
-        )  # fmt: skip
+        self._tables = Tables(database)
         with self._file.open("w") as file:
             file.writelines(_record(number) for number in range(rows))
         self._run("migrate").exit_code(timeout_seconds=600)
@@ -95,10 +90,7 @@ class _Imports:
         return self.count("support_tickets"), time.monotonic() - started
 
     def count(self, table: str) -> int:
-        with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
-            (number,) = cursor.fetchone() or (0,)
-            return int(number)
+        return self._tables.number(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
 
     def _run(self, *arguments: str) -> RunningCommand:
         log = self._directory / f"{arguments[0]}.log"

@@ -26,7 +26,6 @@ from typing import Self
 
 import click
 import httpx
-import pymysql
 
 from tests.plugins.servers import broker_settings_at, server_database_settings
 from tests.servers import belongings
@@ -38,6 +37,7 @@ from tests.servers.ports import NotReady, wait_until
 from tests.system.conftest import Site
 from tests.system.deployment import Deployment
 from tests.system.fleet import Admin, Customer, ExchangeListener, Fleet, ProcessName, opened, own_account
+from tests.system.foreign import Tables
 from tests.system.running_service import PROGRAMS
 from tests.system.writers import Writers, assert_all_events_are_out, assert_nothing_is_lost_or_doubled
 
@@ -102,7 +102,8 @@ def _reconcile(site: Site, writers: Writers) -> list[str]:
             assert_all_events_are_out(site.listener, admin, writers.ticket_ids)
         what = "all that is owed"
         owed = "SELECT COUNT(*) FROM due_effects"
-        wait_until(lambda: not _number(site, owed), timeout_seconds=OWED_TIMEOUT_SECONDS, what=what)
+        tables = Tables(site.fleet.environment)
+        wait_until(lambda: not tables.number(owed), timeout_seconds=OWED_TIMEOUT_SECONDS, what=what)
     except (AssertionError, NotReady) as error:
         problems.append(str(error) or repr(error))
     told = Counter(delivery.event["id"] for delivery in site.listener.deliveries)
@@ -206,7 +207,7 @@ def _fill(
         opened(customer.open())
     deployment.end(web)
     _say(f"filling the tables with {tickets} tickets")
-    with _connection(environment) as connection, connection.cursor() as cursor:
+    with Tables(environment).connection() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW COLUMNS FROM support_tickets")
         columns = [f"`{row[0]}`" for row in cursor.fetchall() if "GENERATED" not in row[5]]
         copied = [name for name in columns if name != "`id`"]
@@ -218,25 +219,7 @@ def _fill(
                 f"INSERT INTO support_tickets ({', '.join(copied)}) "  # noqa: S608
                 f"SELECT {', '.join(values)} FROM support_tickets LIMIT {more}"
             )
-            connection.commit()
             there += more
-
-
-def _connection(environment: Mapping[str, str]) -> "pymysql.Connection[pymysql.cursors.Cursor]":
-    return pymysql.connect(
-        host=environment["DB_HOST"],
-        port=int(environment["DB_PORT"]),
-        user=environment["DB_USERNAME"],
-        password=environment["DB_PASSWORD"],
-        database=environment["DB_DATABASE"],
-    )
-
-
-def _number(site: Site, query: str) -> int:
-    with _connection(site.fleet.environment) as connection, connection.cursor() as cursor:
-        cursor.execute(query)
-        (number,) = cursor.fetchone() or (0,)
-        return int(number)
 
 
 def _run(*command: str | Path, environment: Mapping[str, str] | None = None) -> None:

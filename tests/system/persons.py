@@ -12,6 +12,7 @@ import httpx
 import pymysql
 
 from tests.system.fleet import Fleet, token
+from tests.system.foreign import Tables
 
 MARKER = "qwxmarker"
 EMAIL = f"{MARKER}@example.com"
@@ -46,17 +47,7 @@ _MAIL = (
 @contextmanager
 def tables(settings: Mapping[str, str]) -> Iterator[pymysql.cursors.Cursor]:
     """A cursor on the service's database."""
-    with (
-        pymysql.connect(
-            host=settings["DB_HOST"],
-            port=int(settings["DB_PORT"]),
-            user=settings["DB_USERNAME"],
-            password=settings["DB_PASSWORD"],
-            database=settings["DB_DATABASE"],
-            autocommit=True,
-        ) as connection,
-        connection.cursor() as cursor,
-    ):
+    with Tables(settings).connection() as connection, connection.cursor() as cursor:
         yield cursor
 
 
