@@ -46,7 +46,7 @@ TOOLS = Path(sys.executable).parent
 
 PASSED, FAILED, NO_SERVER = 0, 1, 2
 
-WORKERS = "2"
+WORKERS = "3"
 WAITING_WORKERS = "3"
 """Of the tests of the whole system, which wait for processes four fifths of their time."""
 # What is fuzzed is the document against the service, not the database.
