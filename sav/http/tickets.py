@@ -1,5 +1,7 @@
 """`/tickets`: the list, one ticket, and what can be done to it."""
 
+from dataclasses import replace
+
 from sav.domain.caller import Caller
 from sav.domain.errors import Forbidden
 from sav.domain.permissions import sees_internal
@@ -19,7 +21,8 @@ from sav.queries.ticket_inbox import TicketFilter, list_tickets
 
 
 def _ticket_reply(ticket: Ticket, caller: Caller) -> Reply:
-    return Reply(document=documents.ticket_document(ticket, caller), revision=ticket.revision)
+    revision = ticket.revision(internal=sees_internal(caller))
+    return Reply(document=documents.ticket_document(ticket, caller), revision=revision)
 
 
 class Tickets(Resource):
@@ -54,12 +57,7 @@ class Tickets(Resource):
     )
     def on_post(self, call: Call) -> Reply:
         def created(ticket: Ticket) -> Reply:
-            return Reply(
-                document=documents.ticket_document(ticket, call.caller),
-                status=201,
-                revision=ticket.revision,
-                location=f"/tickets/{ticket.id}",
-            )
+            return replace(_ticket_reply(ticket, call.caller), status=201, location=f"/tickets/{ticket.id}")
 
         self.desk.contacts.welcome(call.occasion)
         ticket = open_ticket(
@@ -126,7 +124,7 @@ class OneTicket(Resource):
 
     def _as_read(self, call: Call) -> Reply:
         detail = visible_detail(call.caller, call.ids["ticket_id"])
-        revision = detail.ticket.revision
+        revision = detail.ticket.revision(internal=sees_internal(call.caller))
         reply = Reply(document=documents.detail_document(detail, call.caller), revision=revision).ready()
         self.desk.caches.details.put(_detail_key(call), revision, reply)
         return reply

@@ -23,3 +23,11 @@ def visible_attachments(ticket_id: int, *, internal: bool) -> peewee.ModelSelect
         Attachment.state.in_(VISIBLE_STATES),
         Attachment.message_id.is_null() | Attachment.message_id.in_(shown),
     )
+
+
+def hangs_on_note(message_id: int | None) -> bool:
+    """Whether a file that hangs on this message is for staff alone, whatever became of the message."""
+    if message_id is None:
+        return False
+    note = Message.select().where(Message.id == message_id, Message.is_internal)
+    return bool(note.exists())

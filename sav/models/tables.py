@@ -13,9 +13,12 @@ class Row(peewee.Model):
         database = database
 
 
-def revision_of(version: int, read_marks: int) -> str:
-    """What a ticket's ETag says: the version, which If-Match compares, and the reads since."""
-    return f"{version}.{read_marks}"
+def revision_of(version: int, read_marks: int, event_count: int, *, internal: bool) -> str:
+    """What a ticket's ETag says: the version, which If-Match compares, and the reads since.
+
+    To whoever sees internal notes also how many facts there are: a note changes nothing else.
+    """
+    return f"{version}.{read_marks}.{event_count}" if internal else f"{version}.{read_marks}"
 
 
 class Ticket(Row):
@@ -67,10 +70,9 @@ class Ticket(Row):
     class Meta:
         table_name = "support_tickets"
 
-    @property
-    def revision(self) -> str:
-        """What an ETag says: the version, which If-Match compares, and the reads since."""
-        return revision_of(self.version, self.read_marks)
+    def revision(self, *, internal: bool) -> str:
+        """See `revision_of`."""
+        return revision_of(self.version, self.read_marks, self.event_count, internal=internal)
 
 
 _UNSHOWN = {

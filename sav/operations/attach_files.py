@@ -17,6 +17,7 @@ from sav.domain.events import AttachmentAdded, AttachmentQuarantined
 from sav.domain.file_names import object_key, shown_name
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import owns, require
+from sav.models.attachment_sight import hangs_on_note
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment, Ticket
 from sav.operations.converse import TicketClosedToReplies, visible_message
@@ -167,12 +168,13 @@ def _complete(
         pending = Attachment.id.in_([row.id for row in rows]) & (Attachment.state == "pending")
         if Attachment.update(state=arrival).where(pending).execute() != len(rows):
             raise StorageUnavailable("the upload took so long that it was swept away")
+        internal = hangs_on_note(message_id)
         for row in rows:
             row.state = arrival
             change.note("file_name", before=None, after=row.file_name)
-            change.record(AttachmentAdded(attachment_id=row.id, message_id=message_id))
+            change.record(AttachmentAdded(attachment_id=row.id, message_id=message_id), internal=internal)
             if arrival == "quarantined":
-                change.record(AttachmentQuarantined(attachment_id=row.id))
+                change.record(AttachmentQuarantined(attachment_id=row.id), internal=internal)
         if first_answer:
             first_answer.keep(rows)
 

@@ -85,7 +85,7 @@ def edit_message(
             change.note("content", before=message.content, after=content)
             message.content = content
             _save_message(change, message)
-            change.record(MessageEdited(message_id=message.id))
+            change.record(MessageEdited(message_id=message.id), internal=message.is_internal)
     return message
 
 
@@ -98,7 +98,7 @@ def delete_message(
         message = _changeable_message(change, message_id, expected_versions)
         message.deleted_at = occasion.now
         _save_message(change, message)
-        change.record(MessageDeleted(message_id=message.id))
+        change.record(MessageDeleted(message_id=message.id), internal=message.is_internal)
 
 
 @retry_deadlocks
@@ -142,7 +142,7 @@ def add_message(change: TicketChange, author: Author, content: str, *, is_intern
     )
     insert_new(message)
     if is_internal:
-        change.record(NoteAdded(message_id=message.id))
+        change.record(NoteAdded(message_id=message.id), internal=True)
         return message
     if author.role not in CUSTOMER_SIDE and change.ticket.first_response_at is None:
         change.set(first_response_at=change.occasion.now)
@@ -209,7 +209,7 @@ def _changeable_message(
     caller, now = change.occasion.caller, change.occasion.now
     message = visible_message(caller, change.ticket.id, message_id)
     require_message_change(caller, author_id=message.user_id, written_at=message.created_at, now=now)
-    require_version(message, expected_versions)
+    require_version(message, expected_versions, revision=message.revision)
     return message
 
 

@@ -6,7 +6,7 @@ from sav.domain.errors import NotFound
 from sav.domain.events import AttachmentDeleted
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import require_attachment_deletion, sees_internal
-from sav.models.attachment_sight import visible_attachments
+from sav.models.attachment_sight import hangs_on_note, visible_attachments
 from sav.models.database import retry_deadlocks
 from sav.models.tables import Attachment
 from sav.operations.ticket_change import change_ticket
@@ -29,5 +29,6 @@ def delete_attachment(*, occasion: Occasion, ticket_id: int, attachment_id: int)
         attachment.state, attachment.updated_at = "deleted", occasion.now
         attachment.save(only=attachment.dirty_fields)
         change.note("file_name", before=attachment.file_name, after=None)
-        change.record(AttachmentDeleted(attachment_id=attachment_id))
+        internal = hangs_on_note(attachment.message_id)
+        change.record(AttachmentDeleted(attachment_id=attachment_id), internal=internal)
     log.info("file deleted", action="delete_file", ticket_id=ticket_id, attachment_id=attachment_id)

@@ -9,6 +9,7 @@ from sav.domain.caller import SYSTEM
 from sav.domain.errors import NotFound
 from sav.domain.events import AttachmentPassed, AttachmentRefused
 from sav.domain.occasion import Occasion
+from sav.models.attachment_sight import hangs_on_note
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment, Event
 from sav.operations.effect_claims import Claim, finish_effect
@@ -64,11 +65,12 @@ def _conclude(claim: Claim, attachment: Attachment | None, virus: str | None, *,
             finish_effect(claim)
             if not _release(attachment, virus, now=now):
                 return
+            internal = hangs_on_note(attachment.message_id)
             if virus is None:
-                change.record(AttachmentPassed(attachment_id=attachment.id))
+                change.record(AttachmentPassed(attachment_id=attachment.id), internal=internal)
             else:
                 change.note("file_name", before=attachment.file_name, after=None)
-                change.record(AttachmentRefused(attachment_id=attachment.id, virus=virus))
+                change.record(AttachmentRefused(attachment_id=attachment.id, virus=virus), internal=internal)
     except NotFound:
         _conclude_without_ticket(claim, attachment, virus, now=now)
     _tell(attachment, virus)

@@ -23,6 +23,7 @@ from sav.domain.caller import SYSTEM
 from sav.domain.errors import NotFound
 from sav.domain.events import AttachmentLost
 from sav.domain.occasion import Occasion
+from sav.models.attachment_sight import hangs_on_note
 from sav.models.database import retry_deadlocks, transaction
 from sav.models.tables import Attachment
 from sav.operations.effect_claims import Claim, finish_effect, keep_lease
@@ -240,7 +241,8 @@ def _record_loss(attachment: Attachment, *, now: datetime) -> None:
         with change_ticket(attachment.ticket_id, occasion=occasion) as change:
             if gone.execute():
                 change.note("file_name", before=attachment.file_name, after=None)
-                change.record(AttachmentLost(attachment_id=attachment.id))
+                internal = hangs_on_note(attachment.message_id)
+                change.record(AttachmentLost(attachment_id=attachment.id), internal=internal)
     except NotFound:
         # The ticket was deleted: nobody reads its history.
         with transaction():

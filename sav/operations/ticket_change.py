@@ -12,7 +12,7 @@ import peewee
 from sav.domain.errors import NotFound, StaleVersion
 from sav.domain.events import Fact
 from sav.domain.occasion import Occasion
-from sav.domain.permissions import TicketAction, TicketFacts, may_see, require
+from sav.domain.permissions import TicketAction, TicketFacts, may_see, require, sees_internal
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import Action, next_status
 from sav.models.database import for_update, transaction
@@ -29,10 +29,13 @@ def ticket_facts(ticket: Ticket) -> TicketFacts:
     )
 
 
-def require_version(row: Ticket | Message, expected: Collection[int] | None) -> None:
-    """Honours If-Match: raises `StaleVersion` when the caller has seen none but other versions."""
+def require_version(row: Ticket | Message, expected: Collection[int] | None, *, revision: str) -> None:
+    """Honours If-Match: raises `StaleVersion` when the caller has seen none but other versions.
+
+    `revision` is the row's, as this caller is told.
+    """
     if expected is not None and row.version not in expected:
-        raise StaleVersion(current_revision=row.revision)
+        raise StaleVersion(current_revision=revision)
 
 
 class TicketChange:
@@ -44,6 +47,7 @@ class TicketChange:
         self._before = ticket_facts(ticket)
         self._unrecorded: dict[str, dict[str, Any]] = {}
         self._recorded: list[Recorded] = []
+        self._is_seen_by_all = False
 
     def require(self, action: TicketAction) -> None:
         """Raises `Forbidden`, or a `Conflict`, when the caller may not do this to the ticket."""
@@ -67,18 +71,23 @@ class TicketChange:
         has_assignee = self.ticket.assigned_to is not None
         self.set(status=next_status(status=self.ticket.status, action=action, has_assignee=has_assignee))
 
-    def record(self, fact: Fact) -> None:
-        """Records what happened, together with the fields that were set since the last record."""
+    def record(self, fact: Fact, *, internal: bool = False) -> None:
+        """Records what happened, together with the fields that were set since the last record.
+
+        What is `internal` is about a note alone: no customer may tell from the ticket that there was one.
+        """
         self._recorded.append(Recorded(fact, self._unrecorded))
         self._unrecorded = {}
+        self._is_seen_by_all |= not internal
 
     def entry(self) -> Entry | None:
-        """Writes the ticket's new version; returns what its log has yet to be told, if anything."""
+        """Writes the ticket as it is now; returns what its log has yet to be told, if anything."""
         if not self._recorded:
             return None
         numbered = number_events(self.ticket, self._recorded)
-        self.ticket.version += 1
-        self.ticket.updated_at = self.occasion.now
+        if self._is_seen_by_all:
+            self.ticket.version += 1
+            self.ticket.updated_at = self.occasion.now
         self.ticket.uncounted = True
         update_changed(self.ticket)
         # Whoever saw it, and whoever sees it now.
@@ -104,7 +113,8 @@ def change_ticket(
     """
     with transaction():
         change = TicketChange(locked_ticket(ticket_id, occasion=occasion), occasion)
-        require_version(change.ticket, expected_versions)
+        revision = change.ticket.revision(internal=sees_internal(occasion.caller))
+        require_version(change.ticket, expected_versions, revision=revision)
         yield change
         save_changes([change])
 

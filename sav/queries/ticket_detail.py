@@ -22,7 +22,7 @@ EMBEDDED_ROWS = 100
 
 
 _REVISION = (
-    "SELECT version, read_marks, user_id, assigned_to, status FROM support_tickets "
+    "SELECT version, read_marks, event_count, user_id, assigned_to, status FROM support_tickets "
     "WHERE deleted_at IS NULL AND id = "
 )
 
@@ -32,6 +32,7 @@ def _ticket() -> peewee.ModelSelect[Ticket]:
     attachments = Attachment.select(peewee.SQL("1")).where(Attachment.ticket_id == given("ticket_id"))
     return Ticket.select(
         *SHOWN_OF_TICKETS,
+        Ticket.event_count,
         peewee.fn.EXISTS(attachments).alias("has_attachments"),
     ).where(Ticket.id == given("ticket_id"), Ticket.deleted_at.is_null())
 
@@ -114,7 +115,7 @@ def _seen(caller: Caller, ticket: Ticket | None) -> Ticket:
 def visible_revision(caller: Caller, ticket_id: int) -> str:
     """The revision of a ticket in the caller's sight, by one key; raises `NotFound`.
 
-    It moves with all that is shown of the ticket, its messages and its files.
+    It moves with all that this caller is shown of the ticket, its messages and its files.
     """
     # As text: whoever asks for a ticket that is kept ready waits for nothing but this.
     row = database.execute_sql(
@@ -123,10 +124,10 @@ def visible_revision(caller: Caller, ticket_id: int) -> str:
     ).fetchone()
     if row is None:
         raise NotFound
-    version, read_marks, user_id, assigned_to, status = row
+    version, read_marks, event_count, user_id, assigned_to, status = row
     if not may_see(caller, TicketFacts(user_id, assigned_to, status, ticket_id)):
         raise NotFound
-    return revision_of(version, read_marks)
+    return revision_of(version, read_marks, event_count, internal=sees_internal(caller))
 
 
 def visible_detail(caller: Caller, ticket_id: int) -> TicketDetail:

@@ -528,6 +528,33 @@ def test_a_customers_ticket_has_no_field_for_internal_notes(new_world: Callable[
     assert "internal_notes" not in owner.post(f"{path}/close").json
 
 
+def test_nothing_that_happens_to_a_note_can_be_told_from_the_ticket(new_world: Callable[..., World]) -> None:
+    world = new_world()
+    owner, admin, path = world.caller("owner"), world.caller("admin"), f"/tickets/{world.ticket.id}"
+
+    def shown() -> list[Any]:
+        lists = ("/tickets", "/tickets?sort=-updated_at", f"{path}/messages", f"{path}/attachments")
+        answers = [owner.get(where) for where in (path, *lists)]
+        return [(answer.status_code, answer.content, answer.headers.get("ETag")) for answer in answers]
+
+    def told_to_staff() -> str:
+        return admin.get(path).headers["ETag"]
+
+    before, tags = shown(), [told_to_staff()]
+    note = admin.post(f"{path}/messages", {"content": "One.", "is_internal": True}).json["id"]
+    tags.append(told_to_staff())
+    admin.put(f"{path}/messages/{note}", {"content": "Two."})
+    tags.append(told_to_staff())
+    attached = admin.post(f"{path}/attachments", **form(("file", "a.png", PNG), message_id=note)).json
+    tags.append(told_to_staff())
+    assert admin.delete(f"{path}/attachments/{attached['id']}").status_code == 200
+    tags.append(told_to_staff())
+    assert admin.delete(f"{path}/messages/{note}").status_code == 200
+    tags.append(told_to_staff())
+    assert shown() == before
+    assert len(set(tags)) == len(tags)
+
+
 def test_counts_do_not_betray_a_note(new_world: Callable[..., World]) -> None:
     world = new_world()
     owner, thread = world.caller("owner"), f"/tickets/{world.ticket.id}/messages"
