@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import structlog
+
 from sav.actors.owed_effects import is_the_databases_fault
 from sav.domain.effects import SEND_MAIL
 from sav.mail.compose import compose
 from sav.mail.rules import MailRules
 from sav.mail.smtp import BrokenOff, PostOffice, Refused, ServerTrouble, Session
-from sav.models.tables import MailDelivery
+from sav.models.tables import Event, MailDelivery
 from sav.operations import hints
 from sav.operations.effect_claims import DESK, Claim, claim_effects, give_back, put_off
 from sav.operations.mail_deliveries import leave_settled, note_failed_try, settle_delivery
@@ -57,9 +59,26 @@ def _send_all(rules: MailRules, session: Session | None) -> None:
 
 
 def _send(claim: Claim, rules: MailRules, session: Session | None) -> None:
+    delivery: MailDelivery | None = MailDelivery.get_or_none(MailDelivery.id == claim.sequence)
+    with structlog.contextvars.bound_contextvars(**_cause(delivery)):
+        _send_one(claim, delivery, rules, session)
+
+
+def _cause(delivery: MailDelivery | None) -> dict[str, str]:
+    """For the log: the request of the fact that the mail tells of, if there was one."""
+    if delivery is None:
+        return {}
+    fact = Event.select(Event.request_id).where(
+        Event.ticket_id == delivery.ticket_id, Event.sequence == delivery.sequence
+    )
+    request_id = fact.scalar()
+    return {"request_id": request_id} if request_id else {}
+
+
+def _send_one(claim: Claim, delivery: MailDelivery | None, rules: MailRules, session: Session | None) -> None:
     try:
         with measured_effect(SEND_MAIL):
-            _try(claim, rules, session)
+            _try(claim, delivery, rules, session)
     except Refused as error:
         settle_delivery(claim=claim, state="failed", error=str(error), now=datetime.now(UTC))
     except BrokenOff as error:
@@ -81,8 +100,7 @@ def _count_try(claim: Claim, error: Exception) -> None:
     give_back(claim=claim, error=error, now=now)
 
 
-def _try(claim: Claim, rules: MailRules, session: Session | None) -> None:
-    delivery: MailDelivery | None = MailDelivery.get_or_none(MailDelivery.id == claim.sequence)
+def _try(claim: Claim, delivery: MailDelivery | None, rules: MailRules, session: Session | None) -> None:
     # It may be gone: its person was erased, or its time was over.
     if delivery is None or delivery.state not in ("due", "failed"):
         leave_settled(claim)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from sav.actors.send_mail import Mails, send_due_mails
 from sav.domain.effects import RETRY_POLICIES, SEND_MAIL
@@ -15,7 +17,7 @@ from sav.models.tables import Contact, DueEffect, MailDelivery, Message, Ticket
 from sav.operations.converse import delete_message, reply_to_ticket
 from sav.operations.edit_ticket import delete_ticket
 from tests.actors.notices import RULES, deliveries, settled, write_deliveries
-from tests.actors.owed import LONG_AGO, add_message, new_ticket, owed, utc_now
+from tests.actors.owed import LONG_AGO, OCCASION, add_message, new_ticket, owed, utc_now
 from tests.actors.threads import at_the_same_time
 from tests.plugins.desk import occasion
 from tests.servers.mailbox import LOOPBACK, Mailbox, make_certificates
@@ -77,6 +79,19 @@ def test_a_mail_is_sent_once_and_its_delivery_says_so(mailbox: Mailbox) -> None:
     assert (delivery.tries, delivery.last_error) == (1, None)
     assert delivery.sent_at is not None
     assert owed(effect=SEND_MAIL) == 0
+
+
+def test_the_log_of_a_mail_names_the_request_that_it_comes_of(mailbox: Mailbox) -> None:
+    due_mail()
+    mailbox.on_recipient = lambda _: "450 later"
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        send_due_mails(mails(mailbox))
+        mailbox.on_recipient = lambda _: None
+        wait_no_more()
+        send_due_mails(mails(mailbox))
+    told = [line.get("request_id") for line in lines if line.get("action") == SEND_MAIL]
+    assert len(told) == 2
+    assert set(told) == {OCCASION.request_id}
 
 
 def test_many_mails_go_over_one_connection(mailbox: Mailbox) -> None:
