@@ -25,6 +25,8 @@ from sav.domain.errors import SavError
 MINIMUM_SECRET_BYTES = 32
 MAXIMUM_KEY_SET_BYTES = 256 * 1024
 MAXIMUM_BACK_OFF_SECONDS = 30.0
+VAIN_FETCHES_AT_ONCE = 10
+"""So many unknown `kid`s in a row are each looked for: a rotation is seen at once behind a few bad tokens."""
 
 # A key set is renewed in the background once this share of its lifespan is over, so that under steady traffic
 # no request ever waits for the auth service.
@@ -137,8 +139,9 @@ class JwksKeys:
     lifespan, unless the auth service has just failed. While it fails, the last good set serves; otherwise a
     withdrawn key is refused once its set is past its lifespan and that one fetch is over.
 
-    `minimum_refresh_seconds` is how long an unknown `kid` that proved to be unknown keeps the next one from
-    causing another fetch, and the first step of the back-off after a failure. `clock` counts seconds upwards.
+    A fetch for a `kid` that proves to be unknown uses up one of `vain_fetches_at_once`, and each
+    `minimum_refresh_seconds` gives one back; without any left unknown ones cause no fetch. That time is also
+    the first step of the back-off after a failure. `clock` counts seconds upwards.
     Raises `ValueError` for a URL that is not http(s) and for a time that is not positive.
     """
 
@@ -151,6 +154,7 @@ class JwksKeys:
         timeout_seconds: float = 2.0,
         lifespan_seconds: float = 300.0,
         minimum_refresh_seconds: float = 5.0,
+        vain_fetches_at_once: int = VAIN_FETCHES_AT_ONCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # urllib would open file: and ftp: as readily.
@@ -162,13 +166,15 @@ class JwksKeys:
         self._timeout_seconds = timeout_seconds
         self._lifespan_seconds = lifespan_seconds
         self._minimum_refresh_seconds = minimum_refresh_seconds
+        self._vain_seconds_at_once = (vain_fetches_at_once - 1) * minimum_refresh_seconds
         self._clock = clock
         self._held: _Held | None = None  # replaced as a whole, so that readers need no lock
         self._lock = threading.Lock()  # guards what follows, and is never held during I/O
         self._in_flight: _Fetch | None = None
         self._failures = 0
         self._retry_at = -math.inf
-        self._force_at = -math.inf
+        self._made_up_at = -math.inf
+        """When all vain fetches will have been given back."""
 
     def current(self) -> KeySet:
         """The key set that counts now, renewed when its time has come.
@@ -216,7 +222,7 @@ class JwksKeys:
                     return self._in_flight, False
                 # A socket timeout does not bound name resolution or an answer that comes byte by byte.
                 self._settle_failure(now)
-            if now < self._retry_at or (forced and now < self._force_at):
+            if now < self._retry_at or (forced and now < self._made_up_at - self._vain_seconds_at_once):
                 return None, False
             fetch = _Fetch(forced, started_at=now, abandoned_at=now + self._timeout_seconds)
             self._in_flight = fetch
@@ -246,7 +252,8 @@ class JwksKeys:
             # hammer the auth service, while real rotations are seen at once however quickly they follow.
             key_set = before
             if fetch.forced:
-                self._force_at = fetch.started_at + self._minimum_refresh_seconds
+                since = max(self._made_up_at, fetch.started_at)
+                self._made_up_at = since + self._minimum_refresh_seconds
         self._held = _Held(
             key_set,
             renew_at=fetch.started_at + self._lifespan_seconds * EARLY_RENEWAL_SHARE,

@@ -1,5 +1,6 @@
 """The auth service's published keys, fetched from a real HTTP server that rotates, fails, hangs and lies."""
 
+import itertools
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 LIFESPAN = 300.0
 MINIMUM_REFRESH = 5.0
+AT_ONCE_IN_VAIN = 3
 # Long enough for the busiest machine; where the service hangs on purpose, what it costs whoever has to wait;
 # and well below both, what counts as not having waited. All in seconds.
 PATIENCE = 5.0
@@ -137,12 +139,15 @@ def clock() -> Clock:
     return Clock()
 
 
-def keys_of(service: AuthService, clock: Clock, timeout_seconds: float) -> JwksKeys:
+def keys_of(
+    service: AuthService, clock: Clock, timeout_seconds: float, *, vain_fetches_at_once: int = 1
+) -> JwksKeys:
     return JwksKeys(
         service.url,
         timeout_seconds=timeout_seconds,
         lifespan_seconds=LIFESPAN,
         minimum_refresh_seconds=MINIMUM_REFRESH,
+        vain_fetches_at_once=vain_fetches_at_once,
         clock=clock,
     )
 
@@ -489,6 +494,36 @@ def test_a_storm_of_forged_kids_causes_one_fetch_an_interval(
         clock.now += 0.1
     assert verifier.verify(FIRST_TOKEN) == ALICE
     assert service.requests == 4
+
+
+def test_a_rotation_is_seen_at_once_behind_some_unknown_kids(service: AuthService, clock: Clock) -> None:
+    verifier = TokenVerifier(keys_of(service, clock, PATIENCE, vain_fetches_at_once=AT_ONCE_IN_VAIN))
+    assert verifier.verify(FIRST_TOKEN) == ALICE
+    for number in range(AT_ONCE_IN_VAIN - 1):
+        assert refused(verifier, token(RSA_KEYS[1], f"forged-{number}")) == Refusal.UNKNOWN_KID
+    service.publish(SECOND)
+    assert verifier.verify(SECOND_TOKEN) == ALICE
+
+
+def test_unknown_kids_in_vain_are_so_many_and_given_back_one_by_one(
+    service: AuthService, clock: Clock
+) -> None:
+    verifier = TokenVerifier(keys_of(service, clock, PATIENCE, vain_fetches_at_once=AT_ONCE_IN_VAIN))
+    assert verifier.verify(FIRST_TOKEN) == ALICE
+    numbers = itertools.count()
+
+    def fetches_of(tries: int) -> int:
+        before = service.requests
+        for _ in range(tries):
+            assert refused(verifier, token(RSA_KEYS[1], f"forged-{next(numbers)}")) == Refusal.UNKNOWN_KID
+        return service.requests - before
+
+    assert fetches_of(10) == AT_ONCE_IN_VAIN
+    for _ in range(2):
+        clock.now += MINIMUM_REFRESH
+        assert fetches_of(10) == 1
+    clock.now += 10 * MINIMUM_REFRESH
+    assert fetches_of(10) == AT_ONCE_IN_VAIN
 
 
 def test_forged_tokens_of_other_kinds_cause_no_fetch(service: AuthService, verifier: TokenVerifier) -> None:
