@@ -162,7 +162,10 @@ class Settings(BaseSettings):
     MINIO_SECRET_KEY: SecretStr = Field(
         SecretStr("adminpass123"), validate_default=True, description="The S3 secret key."
     )
-    MINIO_BUCKET: Text = Field("sav", description="The bucket of attachments.")
+    MINIO_BUCKET: Text = Field(
+        "sav",
+        description="The bucket of attachments; made when it is missing and there are no files yet.",
+    )
     MINIO_REGION: Text = Field("us-east-1", description="The bucket's region.")
 
     CLAMAV_HOST: Text | None = Field(

@@ -7,6 +7,7 @@ import structlog
 from sav.http import documents
 from sav.http.routes import Call, Description, Reply, Resource, responder
 from sav.models.database import database, drop_connection, ensure_connection
+from sav.operations.place_for_files import ensure_place_for_files
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ class Ready(Resource):
     )
     def on_get(self, call: Call) -> Reply:
         database_answers = _answers(_ask_database)
-        storage_answers = _answers(self.desk.storage.check)
+        storage_answers = _answers(lambda: ensure_place_for_files(self.desk.storage))
         ready = database_answers and storage_answers
         document = {
             "status": "ok" if ready else "error",

@@ -13,7 +13,7 @@ from typing import NoReturn
 from sav import bootstrap
 from sav.launch.cannot_start import CannotStart
 from sav.launch.heaps import share_heaps
-from sav.launch.startup import prepare_database
+from sav.launch.startup import prepare_database, prepare_storage
 from sav.models.database import connection
 from sav.settings import Settings
 
@@ -42,6 +42,7 @@ def serve_http(settings: Settings) -> None:
     """`WEB_PROCESSES` gunicorn processes with `WEB_THREADS` threads each, on `APP_HOST`:`APP_PORT`."""
     share_heaps()
     prepare_database(settings)
+    prepare_storage(settings)
     from sav.launch.web_server import WebServer
 
     WebServer(settings).run()

@@ -1,14 +1,16 @@
-"""What every process does before its work: wait for the database, and bring its tables up to date."""
+"""What comes before a process's work: the database, its tables, and the place for files."""
 
 import time
 
 import structlog
 
-from sav.bootstrap import initialise_database
+from sav.bootstrap import initialise_database, object_store
 from sav.launch.cannot_start import CannotStart
 from sav.models import migrate
 from sav.models.database import DatabaseUnavailable, connection
+from sav.operations.place_for_files import ensure_place_for_files
 from sav.settings import Settings
+from sav.storage.object_store import StorageUnavailable
 
 DATABASE_WAIT_SECONDS = 60
 """A database server that was started at the same time as we needs about half of it."""
@@ -28,6 +30,15 @@ def prepare_database(settings: Settings) -> None:
         apply_migrations(settings)
     elif names := pending_migrations(settings):
         log.warning("the database waits for `sav migrate`", action="migrate", pending=names)
+
+
+def prepare_storage(settings: Settings) -> None:
+    """Makes the bucket of a desk without files; what is in the way is said, and asked again by `/ready`."""
+    try:
+        with connection():
+            ensure_place_for_files(object_store(settings))
+    except (StorageUnavailable, DatabaseUnavailable) as error:
+        log.warning("files cannot be stored yet", action="start", reason=str(error))
 
 
 def wait_for_database(settings: Settings, *, patience_seconds: float = DATABASE_WAIT_SECONDS) -> None:
@@ -91,5 +102,6 @@ def _no_database(settings: Settings, problem: str) -> str:
     return (
         f"The database {settings.DB_DATABASE} on {settings.DB_HOST}:{settings.DB_PORT} does not answer: "
         f"{problem}\n"
-        "Start it, or correct DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME and DB_PASSWORD, then start again."
+        "Start it, or correct DB_HOST, DB_PORT, DB_DATABASE, DB_USERNAME and DB_PASSWORD, then start again. "
+        "Commands for a service that was started by `sav up` take --embedded."
     )

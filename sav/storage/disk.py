@@ -58,10 +58,14 @@ class DiskStore:
     def check(self) -> None:
         """Returns when a file could be written; raises `StorageUnavailable`."""
         with _said(self._directory):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self.make()
             # Written, because permissions say nothing about a full or read-only disk.
             with tempfile.TemporaryFile(dir=self._directory) as probe:
                 probe.write(b"?")
+
+    def make(self) -> None:
+        with _said(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
 
     def put(self, key: str, file: BinaryIO, *, length: int, mime_type: str) -> None:
         """Writes a draft, makes it durable, and gives it its name in one step."""

@@ -22,6 +22,10 @@ class StorageUnavailable(Exception):
     """The store of attachments could not be reached, or refuses us; the message says why, for logs."""
 
 
+class NoPlaceForFiles(StorageUnavailable):
+    """The store answers, and has no place for our files: its bucket is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object in the store, and since when it is there."""
@@ -35,6 +39,9 @@ class ObjectStore(Protocol):
 
     def check(self) -> None:
         """Returns when files could be stored now; raises `StorageUnavailable` otherwise."""
+
+    def make(self) -> None:
+        """Makes the place for files; nothing where there is one."""
 
     def put(self, key: str, file: BinaryIO, *, length: int, mime_type: str) -> None:
         """Stores the next `length` bytes of a file, whole or not at all; never holds them in memory."""

@@ -14,6 +14,7 @@ from minio.error import MinioException, S3Error
 
 from sav.storage.object_store import (
     LINK_LIFETIME,
+    NoPlaceForFiles,
     StorageUnavailable,
     StoredObject,
     content_disposition,
@@ -74,11 +75,23 @@ class S3Store:
         self._signer = client(public_endpoint or endpoint)
 
     def check(self) -> None:
-        """Returns when the bucket is there and our key may see it; raises `StorageUnavailable`."""
+        """Returns when the bucket is there and our key may see it.
+
+        Raises `NoPlaceForFiles` when the store says that there is none, else `StorageUnavailable`.
+        """
         with _said():
             found = self._client.bucket_exists(self._bucket)
         if not found:
-            raise StorageUnavailable(f"there is no bucket {self._bucket!r}")
+            raise NoPlaceForFiles(f"there is no bucket {self._bucket!r}")
+
+    def make(self) -> None:
+        with _said():
+            try:
+                self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                # Another process was quicker. Of all the world's it would be a mistake in the settings.
+                if error.code != "BucketAlreadyOwnedByYou":
+                    raise
 
     def probe(self) -> None:
         """Writes, reads and deletes an object of its own; raises `StorageUnavailable`."""

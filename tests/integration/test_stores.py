@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from sav.domain.file_names import object_key
 from sav.http.app import create_app
+from sav.operations.place_for_files import ensure_place_for_files
 from sav.storage.disk import DiskStore, InvalidKey
-from sav.storage.object_store import ObjectStore, StorageUnavailable
+from sav.storage.object_store import NoPlaceForFiles, ObjectStore, StorageUnavailable
 from sav.storage.s3 import S3Store
+from tests.factories.attachments import make_attachment
+from tests.factories.tickets import make_ticket
 from tests.plugins.desk import Api
 from tests.plugins.servers import Settings
 
@@ -214,6 +217,34 @@ def test_trouble_is_said_without_the_address(bucket_settings: Settings, wrong: d
         store.put(KEY, io.BytesIO(b"x"), length=1, mime_type="text/plain")
     assert "http" not in str(trouble.value)
     assert "Amz" not in str(trouble.value)
+
+
+def store_without_bucket(of: Settings, name: str) -> S3Store:
+    # Its name begins with that of the run, which removes it.
+    return s3_store(of, bucket=f"{of['MINIO_BUCKET']}-{name}")
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_a_bucket_is_made_for_a_desk_without_files(bucket_settings: Settings) -> None:
+    store = store_without_bucket(bucket_settings, "made")
+    with pytest.raises(NoPlaceForFiles):
+        store.check()
+    ensure_place_for_files(store)
+    ensure_place_for_files(store)
+    # Another process may have been quicker.
+    store.make()
+    store.put(KEY, io.BytesIO(b"x"), length=1, mime_type="text/plain")
+    assert store.exists(KEY)
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_where_there_are_files_a_missing_bucket_stays_missing(bucket_settings: Settings) -> None:
+    make_attachment(make_ticket())
+    store = store_without_bucket(bucket_settings, "missing")
+    with pytest.raises(NoPlaceForFiles):
+        ensure_place_for_files(store)
+    with pytest.raises(NoPlaceForFiles):
+        store.check()
 
 
 # --- Of the disk alone --------------------------------------------------------------------------------------
