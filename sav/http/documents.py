@@ -106,6 +106,7 @@ class AttachmentDocument(Answer):
     mime_type: str
     state: Literal["available", "quarantined"]
     created_at: AwareDatetime
+    updated_at: AwareDatetime
 
 
 class LinkedAttachmentDocument(AttachmentDocument):
@@ -284,6 +285,7 @@ def attachment_document(attachment: Attachment, caller: Caller) -> Document:
         "mime_type": attachment.mime_type,
         "state": attachment.state,
         "created_at": rfc3339(attachment.created_at),
+        "updated_at": rfc3339(attachment.updated_at),
     }
 
 

@@ -180,7 +180,7 @@ class TestCompose:
         services = compose()["services"]
         for process in PROCESSES:
             needed = own_services()[process]["depends_on"]
-            assert set(needed) == {"sav-migrate", "sav-mysql", "rabbitmq", "minio-bucket"}
+            assert set(needed) == {"sav-migrate", "sav-mysql", "rabbitmq", "minio", "minio-bucket"}
             for name, need in needed.items():
                 runs_to_its_end = services[name]["restart"] == "on-failure"
                 wanted = "service_completed_successfully" if runs_to_its_end else "service_healthy"

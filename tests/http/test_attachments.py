@@ -67,6 +67,7 @@ def test_a_file_is_attached(api: Api, files: str, shelf: Shelf) -> None:
         "mime_type": "image/png",
         "state": "available",
         "created_at": "2026-03-29T10:30:00.000000Z",
+        "updated_at": "2026-03-29T10:30:00.000000Z",
     }
     assert answer.headers["Location"] == f"{files}/{document['id']}"
     assert shelf.keys == [f"tickets/{ticket_id}/{document['id']}/Mein_Paket.png"]
