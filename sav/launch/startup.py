@@ -10,7 +10,6 @@ from sav.models import migrate
 from sav.models.database import DatabaseUnavailable, connection
 from sav.operations.place_for_files import ensure_place_for_files
 from sav.settings import Settings
-from sav.storage.object_store import StorageUnavailable
 
 DATABASE_WAIT_SECONDS = 60
 """A database server that was started at the same time as we needs about half of it."""
@@ -37,8 +36,8 @@ def prepare_storage(settings: Settings) -> None:
     try:
         with connection():
             ensure_place_for_files(object_store(settings))
-    except (StorageUnavailable, DatabaseUnavailable) as error:
-        log.warning("files cannot be stored yet", action="start", reason=str(error))
+    except Exception as error:  # whatever it is, a table that is not there yet, too: it may come
+        log.warning("files cannot be stored yet", action="start", reason=str(error) or type(error).__name__)
 
 
 def wait_for_database(settings: Settings, *, patience_seconds: float = DATABASE_WAIT_SECONDS) -> None:

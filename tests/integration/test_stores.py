@@ -15,10 +15,13 @@ import urllib3
 from falcon.testing import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from sav.domain.file_names import object_key
 from sav.http.app import create_app
+from sav.launch.startup import prepare_storage
 from sav.operations.place_for_files import ensure_place_for_files
+from sav.settings import load_settings
 from sav.storage.disk import DiskStore, InvalidKey
 from sav.storage.object_store import NoPlaceForFiles, ObjectStore, StorageUnavailable
 from sav.storage.s3 import S3Store
@@ -53,8 +56,7 @@ class DiskSite:
 
     def __init__(self, directory: Path, api: Api) -> None:
         self.store: ObjectStore = DiskStore(directory=directory, public_url="http://desk.example")
-        desk = {**{name: getattr(api.desk, name) for name in api.desk.__slots__}, "storage": self.store}
-        self._client = TestClient(create_app(type(api.desk)(**desk)))
+        self._client = client_of(api, self.store)
         # The clock of these tests is the one on the wall, because S3 knows no other.
         api.clock.now = datetime.now(UTC)
 
@@ -63,6 +65,12 @@ class DiskSite:
         answer = self._client.simulate_get(parts.path, query_string=parts.query, headers=headers)
         lower = {name.lower(): value for name, value in answer.headers.items()}
         return Fetched(answer.status_code, answer.content, lower)
+
+
+def client_of(api: Api, store: ObjectStore) -> TestClient:
+    """The HTTP tier with this store."""
+    desk = {**{name: getattr(api.desk, name) for name in api.desk.__slots__}, "storage": store}
+    return TestClient(create_app(type(api.desk)(**desk)))
 
 
 Site = S3Site | DiskSite
@@ -235,6 +243,20 @@ def test_a_bucket_is_made_for_a_desk_without_files(bucket_settings: Settings) ->
     store.make()
     store.put(KEY, io.BytesIO(b"x"), length=1, mime_type="text/plain")
     assert store.exists(KEY)
+
+
+def test_readiness_makes_the_bucket_of_a_desk_without_files(api: Api, bucket_settings: Settings) -> None:
+    store = store_without_bucket(bucket_settings, "ready")
+    assert client_of(api, store).simulate_get("/ready").json["storage"] == "connected"
+    store.check()
+
+
+@pytest.mark.parametrize("wrong", [{"MINIO_ENDPOINT": "http://127.0.0.1:1"}, {"MINIO_SECRET_KEY": "wrong"}])
+@pytest.mark.usefixtures("empty_database")
+def test_no_store_is_in_the_way_of_a_start(bucket_settings: Settings, wrong: dict[str, str]) -> None:
+    with capture_logs() as lines:
+        prepare_storage(load_settings(**bucket_settings | wrong))
+    assert [line["event"] for line in lines] == ["files cannot be stored yet"]
 
 
 @pytest.mark.usefixtures("empty_database")
