@@ -59,26 +59,22 @@ def _send_all(rules: MailRules, session: Session | None) -> None:
 
 
 def _send(claim: Claim, rules: MailRules, session: Session | None) -> None:
-    delivery: MailDelivery | None = MailDelivery.get_or_none(MailDelivery.id == claim.sequence)
-    with structlog.contextvars.bound_contextvars(**_cause(delivery)):
-        _send_one(claim, delivery, rules, session)
+    with structlog.contextvars.bound_contextvars(**_cause(claim)):
+        _send_one(claim, rules, session)
 
 
-def _cause(delivery: MailDelivery | None) -> dict[str, str]:
+def _cause(claim: Claim) -> dict[str, str]:
     """For the log: the request of the fact that the mail tells of, if there was one."""
-    if delivery is None:
-        return {}
-    fact = Event.select(Event.request_id).where(
-        Event.ticket_id == delivery.ticket_id, Event.sequence == delivery.sequence
-    )
-    request_id = fact.scalar()
+    its_fact = (Event.ticket_id == MailDelivery.ticket_id) & (Event.sequence == MailDelivery.sequence)
+    told = Event.select(Event.request_id).join(MailDelivery, on=its_fact)
+    request_id = told.where(MailDelivery.id == claim.sequence).scalar()
     return {"request_id": request_id} if request_id else {}
 
 
-def _send_one(claim: Claim, delivery: MailDelivery | None, rules: MailRules, session: Session | None) -> None:
+def _send_one(claim: Claim, rules: MailRules, session: Session | None) -> None:
     try:
         with measured_effect(SEND_MAIL):
-            _try(claim, delivery, rules, session)
+            _try(claim, rules, session)
     except Refused as error:
         settle_delivery(claim=claim, state="failed", error=str(error), now=datetime.now(UTC))
     except BrokenOff as error:
@@ -100,7 +96,8 @@ def _count_try(claim: Claim, error: Exception) -> None:
     give_back(claim=claim, error=error, now=now)
 
 
-def _try(claim: Claim, delivery: MailDelivery | None, rules: MailRules, session: Session | None) -> None:
+def _try(claim: Claim, rules: MailRules, session: Session | None) -> None:
+    delivery: MailDelivery | None = MailDelivery.get_or_none(MailDelivery.id == claim.sequence)
     # It may be gone: its person was erased, or its time was over.
     if delivery is None or delivery.state not in ("due", "failed"):
         leave_settled(claim)

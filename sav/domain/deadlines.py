@@ -22,5 +22,5 @@ def escalates_at(*, status: Status, unanswered_since: datetime | None, timeout: 
 
 
 def is_quiet(*, status: Status, updated_at: datetime, quiet_for: timedelta, now: datetime) -> bool:
-    """Whether a resolved ticket has not been touched by anybody for so long that it can be closed."""
+    """Whether a resolved ticket can be closed: its customer saw nothing happen to it for so long."""
     return status == "resolved" and updated_at <= now - quiet_for

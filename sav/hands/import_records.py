@@ -383,7 +383,9 @@ def _last_touched(record: TicketRecord) -> datetime:
     if record.updated_at is not None:
         return record.updated_at
     known = (record.created_at, record.first_response_at, record.resolved_at, record.closed_at)
-    return max(instant for instant in chain(known, (m.created_at for m in record.messages)) if instant)
+    # A note is nothing that a customer could tell from it.
+    said = (m.created_at for m in record.messages if not m.is_internal)
+    return max(instant for instant in chain(known, said) if instant)
 
 
 def _first_answer(messages: list[HistoricMessage]) -> datetime | None:

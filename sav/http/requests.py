@@ -157,7 +157,7 @@ def expected_versions(req: falcon.Request) -> frozenset[int] | None:
     if header is None or header.strip() == "*":
         return None
     tags = [tag for weak, tag in _etags(header) if not weak]
-    # An ETag is "version.reads": being read by the other side is no reason to refuse a change.
+    # An ETag begins with the version; what else it counts, as reads, is no reason to refuse a change.
     versions = (tag.partition(".")[0] for tag in tags)
     return frozenset(int(version) for version in versions if _ID.fullmatch(version))
 

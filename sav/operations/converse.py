@@ -111,8 +111,7 @@ def mark_read(*, occasion: Occasion, ticket_id: int, message_id: int | None = No
         if message_id is not None:
             visible_message(occasion.caller, ticket_id, message_id)
         unread = _unread(occasion.caller, ticket_id, message_id)
-        if unread:
-            _write_receipts(occasion, change.ticket, unread)
+        if unread and _write_receipts(occasion, change.ticket, unread):
             # Not a change of the ticket: its version, and so everybody's If-Match, stays.
             Ticket.update(read_marks=Ticket.read_marks + 1).where(Ticket.id == change.ticket.id).execute()
     return len(unread)
@@ -224,7 +223,8 @@ def _unread(caller: Caller, ticket_id: int, message_id: int | None) -> Sequence[
     return list(query if message_id is None else query.where(Message.id == message_id))
 
 
-def _write_receipts(occasion: Occasion, ticket: Ticket, unread: Sequence[Message]) -> None:
+def _write_receipts(occasion: Occasion, ticket: Ticket, unread: Sequence[Message]) -> bool:
+    """Returns whether it shows, in that a message was read by its other side for the first time."""
     caller, now = occasion.caller, occasion.now
     MessageReceipt.insert_many(
         [
@@ -235,5 +235,7 @@ def _write_receipts(occasion: Occasion, ticket: Ticket, unread: Sequence[Message
     # To a message, its other side is everybody who stands elsewhere than its author.
     by_customer = side_of(caller, ticket) in CUSTOMER_SIDE
     others = [m.id for m in unread if (m.author_role in CUSTOMER_SIDE) != by_customer]
-    if others:
-        Message.update(is_read=True, read_at=now).where(Message.id.in_(others), ~Message.is_read).execute()
+    if not others:
+        return False
+    shown = Message.update(is_read=True, read_at=now).where(Message.id.in_(others), ~Message.is_read)
+    return bool(shown.execute())

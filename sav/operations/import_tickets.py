@@ -27,6 +27,7 @@ from sav.domain.privacy import ERASED, hidden_record
 from sav.domain.sight_slots import slots_of
 from sav.domain.ticket_lifecycle import SETTLED, Priority, Source, Status
 from sav.domain.ticket_numbers import GUEST_SUFFIX_BYTES, ticket_number
+from sav.models.attachment_sight import hangs_on_note
 from sav.models.database import for_update, is_duplicate, retry_deadlocks, transaction
 from sav.models.sight_counters import advance_counters
 from sav.models.tables import Attachment, ImportedTicket, Message, MessageReceipt, Ticket, TicketTag
@@ -395,7 +396,8 @@ def _complete(
         if arrival == "quarantined":
             facts.append(Recorded(AttachmentQuarantined(attachment_id=row.id), {}))
         numbered = number_events(ticket, facts)
-        ticket.version += 1
+        if not hangs_on_note(row.message_id):
+            ticket.version += 1
         ticket.uncounted = True
         ticket.save(only=ticket.dirty_fields)
         append_events(ticket, numbered, occasion=Occasion(SYSTEM, now))

@@ -2,6 +2,7 @@
 
 import structlog
 
+from sav.models.attachment_sight import VISIBLE_STATES
 from sav.models.tables import Attachment
 from sav.storage.object_store import NoPlaceForFiles, ObjectStore
 
@@ -17,7 +18,7 @@ def ensure_place_for_files(store: ObjectStore) -> None:
     try:
         store.check()
     except NoPlaceForFiles:
-        if Attachment.select().exists():
+        if Attachment.select().where(Attachment.state.in_(VISIBLE_STATES)).exists():
             raise
         store.make()
         log.info("made the bucket for files", action="make_bucket")

@@ -96,7 +96,7 @@ class TicketChange:
 
 
 def save_changes(changes: Iterable[TicketChange]) -> None:
-    """Writes the tickets' new versions and their facts, in this order; nothing where nothing was recorded."""
+    """Writes the tickets and their facts, in this order; nothing where nothing was recorded."""
     entries = [entry for change in changes if (entry := change.entry()) is not None]
     if entries:
         append_entries(entries)

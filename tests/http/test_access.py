@@ -543,6 +543,8 @@ def test_nothing_that_happens_to_a_note_can_be_told_from_the_ticket(new_world: C
     before, tags = shown(), [told_to_staff()]
     note = admin.post(f"{path}/messages", {"content": "One.", "is_internal": True}).json["id"]
     tags.append(told_to_staff())
+    assert world.caller("assignee").post(f"{path}/messages/{note}/mark-read").status_code == 200
+    assert told_to_staff() == tags[-1]
     admin.put(f"{path}/messages/{note}", {"content": "Two."})
     tags.append(told_to_staff())
     attached = admin.post(f"{path}/attachments", **form(("file", "a.png", PNG), message_id=note)).json

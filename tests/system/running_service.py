@@ -40,7 +40,8 @@ class RunningCommand(ServerProcess):
 
     def signal(self, number: signal.Signals) -> None:
         """To the process itself, as a supervisor does, not to its children."""
-        os.kill(self._process.pid, number)
+        # Not by its number alone, which somebody else may have once it has ended.
+        self._process.send_signal(number)
 
     def exit_code(self, *, timeout_seconds: float) -> int:
         """Waits for its end; `subprocess.TimeoutExpired` when it does not come in time."""

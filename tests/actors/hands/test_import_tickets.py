@@ -298,6 +298,26 @@ def test_files_come_with_their_messages_once(
     assert [row.created_at.hour for row in rows] == [10, 11]
     assert Ticket.get().updated_at == datetime(2024, 2, 1, 11, tzinfo=UTC)
     assert ImportedTicket.get().files_done == 2
+
+
+def test_a_note_and_its_file_cannot_be_told_from_the_ticket(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.png").write_bytes(PNG)
+    note = {
+        "author": "agent",
+        "content": "Pour nous.",
+        "is_internal": True,
+        "created_at": "2024-02-01T11:00:00Z",
+        "attachments": [{"path": "a.png"}],
+    }
+    file = written(tmp_path / "old.jsonl", [record(1, messages=[note])])
+    result = command_line(main, file, "--files", str(tmp_path / "files"), SAV_STORAGE="disk")
+    assert result.exit_code == 0, result.output
+    assert Attachment.get().state == "available"
+    ticket = Ticket.get()
+    assert (ticket.version, ticket.updated_at) == (1, datetime(2024, 2, 1, 10, tzinfo=UTC))
     assert (2, "R-2", {"attachments.0"}) in rejects(tmp_path / "old.jsonl.rejects.jsonl")
 
 
