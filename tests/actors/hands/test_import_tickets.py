@@ -298,6 +298,7 @@ def test_files_come_with_their_messages_once(
     assert [row.created_at.hour for row in rows] == [10, 11]
     assert Ticket.get().updated_at == datetime(2024, 2, 1, 11, tzinfo=UTC)
     assert ImportedTicket.get().files_done == 2
+    assert (2, "R-2", {"attachments.0"}) in rejects(tmp_path / "old.jsonl.rejects.jsonl")
 
 
 def test_a_note_and_its_file_cannot_be_told_from_the_ticket(
@@ -318,7 +319,6 @@ def test_a_note_and_its_file_cannot_be_told_from_the_ticket(
     assert Attachment.get().state == "available"
     ticket = Ticket.get()
     assert (ticket.version, ticket.updated_at) == (1, datetime(2024, 2, 1, 10, tzinfo=UTC))
-    assert (2, "R-2", {"attachments.0"}) in rejects(tmp_path / "old.jsonl.rejects.jsonl")
 
 
 def _only_the_first(run: Any, files: Any, imported: Any) -> None:
