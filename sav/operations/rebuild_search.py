@@ -9,12 +9,18 @@ from typing import Literal
 
 import peewee
 
-from sav.models.database import database, is_lock_timeout, is_sqlite, transaction
+from sav.models.database import database, error_number, is_lock_timeout, is_sqlite, transaction
 
 INDEX = "search"
 DRAFT = "search_rebuilt"
 TABLE_LOCK_SECONDS = 5
 """How long a change of the table waits for statements that use it; all that come after it wait behind."""
+
+_DONE_BY_ANOTHER = (1061, 1091, 1176)
+"""The server's numbers for a key that is there already, that is not there, or no longer under its old name.
+
+A run that was killed leaves its last statement to the server, which ends it while the next run waits.
+"""
 
 Step = Literal["build", "swap"]
 
@@ -55,13 +61,18 @@ def rebuild(step: Step) -> None:
     database.execute_sql("SET SESSION lock_wait_timeout = %s", (TABLE_LOCK_SECONDS,))
     # As the first one was made: English stop words would make "the" or "de" find nothing.
     database.execute_sql("SET SESSION innodb_ft_enable_stopword = OFF")
+    for statement in _statements(step):
+        _change_table(statement)
+
+
+def _change_table(statement: str) -> None:
     try:
-        for statement in _statements(step):
-            database.execute_sql(statement)
-    except peewee.OperationalError as error:
+        database.execute_sql(statement)
+    except peewee.DatabaseError as error:
         if is_lock_timeout(error):
             raise TableInUse from None
-        raise
+        if error_number(error) not in _DONE_BY_ANOTHER:
+            raise
 
 
 def _rebuild_sqlite(step: Step) -> None:
@@ -77,6 +88,9 @@ def _rebuild_sqlite(step: Step) -> None:
 def _statements(step: Step) -> Iterator[str]:
     if step == "build":
         yield f"ALTER TABLE support_tickets ADD FULLTEXT KEY {DRAFT} (subject, description)"
+        return
+    if not _has(DRAFT):
+        # Another run has put it in its place, and it must not be dropped from there.
         return
     if _has(INDEX):
         # By itself, and from then on searches use the new one. Were both changes one, MariaDB would see the

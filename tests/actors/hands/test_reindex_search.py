@@ -93,6 +93,15 @@ def test_between_the_old_one_and_the_new_name_searches_go_on(command_line: Comma
         assert {rebuild_search.INDEX, rebuild_search.DRAFT} & index_names() == {rebuild_search.INDEX}
 
 
+def test_what_a_killed_run_has_left_to_the_server_is_not_done_again() -> None:
+    for step in rebuild_search.rebuild_steps():
+        rebuild_search.rebuild(step)
+        rebuild_search.rebuild(step)
+        assert found("libellule") == 1
+    if not is_sqlite():
+        assert {rebuild_search.INDEX, rebuild_search.DRAFT} & index_names() == {rebuild_search.INDEX}
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
 def test_killed_while_it_is_at_work_the_next_run_ends_it(
     settings: Settings, command_line: CommandLine, seconds: float
