@@ -47,8 +47,7 @@ TOOLS = Path(sys.executable).parent
 PASSED, FAILED, NO_SERVER = 0, 1, 2
 
 WORKERS = "3"
-WAITING_WORKERS = "3"
-"""Of the tests of the whole system, which wait for processes four fifths of their time."""
+"""On two processors: tests wait for servers and processes most of their time."""
 # What is fuzzed is the document against the service, not the database.
 ON_SQLITE = (
     "tests/integration",
@@ -103,7 +102,7 @@ ALL_STEPS = (
     Step(
         "tests, whole system",
         # Tests of one file share the processes that they are about.
-        ("pytest", "-n", WAITING_WORKERS, "--dist", "loadfile", "tests/system"),
+        ("pytest", "-n", WORKERS, "--dist", "loadfile", "tests/system"),
         is_beside=True,
     ),
 )

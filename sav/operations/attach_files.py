@@ -17,9 +17,8 @@ from sav.domain.events import AttachmentAdded, AttachmentQuarantined
 from sav.domain.file_names import object_key, shown_name
 from sav.domain.occasion import Occasion
 from sav.domain.permissions import owns, require
-from sav.models.attachment_sight import hangs_on_note
 from sav.models.database import retry_deadlocks, transaction
-from sav.models.tables import Attachment, Ticket
+from sav.models.tables import Attachment, Message, Ticket
 from sav.operations.converse import TicketClosedToReplies, visible_message
 from sav.operations.idempotency import FirstAnswer
 from sav.operations.remove_objects import abandon_attachments
@@ -144,7 +143,7 @@ def _announce(
         if first_answer:
             first_answer.look(now=occasion.now)
         _require_open(occasion.caller, ticket)
-        _require_message(occasion.caller, ticket_id, message_id)
+        _required_message(occasion.caller, ticket_id, message_id)
         return [_new_row(occasion, ticket_id, message_id, file, kind) for file, kind in files]
 
 
@@ -164,11 +163,11 @@ def _complete(
         if first_answer:
             first_answer.claim(now=occasion.now)
         _require_open(occasion.caller, change.ticket)
-        _require_message(occasion.caller, ticket_id, message_id)
+        message = _required_message(occasion.caller, ticket_id, message_id)
         pending = Attachment.id.in_([row.id for row in rows]) & (Attachment.state == "pending")
         if Attachment.update(state=arrival).where(pending).execute() != len(rows):
             raise StorageUnavailable("the upload took so long that it was swept away")
-        internal = hangs_on_note(message_id)
+        internal = message is not None and message.is_internal
         for row in rows:
             row.state = arrival
             change.note("file_name", before=None, after=row.file_name)
@@ -185,11 +184,11 @@ def _require_open(caller: Caller, ticket: Ticket) -> None:
         raise TicketClosedToReplies
 
 
-def _require_message(caller: Caller, ticket_id: int, message_id: int | None) -> None:
+def _required_message(caller: Caller, ticket_id: int, message_id: int | None) -> Message | None:
     if message_id is None:
-        return
+        return None
     try:
-        visible_message(caller, ticket_id, message_id)
+        return visible_message(caller, ticket_id, message_id)
     except NotFound:
         error = FieldError("message_id", MessageNotThere.code, MessageNotThere.public_sentence())
         raise MessageNotThere(fields=[error]) from None

@@ -57,11 +57,10 @@ class DiskStore:
 
     def check(self) -> None:
         """Returns when a file could be written; raises `StorageUnavailable`."""
-        with _said(self._directory):
-            self.make()
-            # Written, because permissions say nothing about a full or read-only disk.
-            with tempfile.TemporaryFile(dir=self._directory) as probe:
-                probe.write(b"?")
+        self.make()
+        # Written, because permissions say nothing about a full or read-only disk.
+        with _said(self._directory), tempfile.TemporaryFile(dir=self._directory) as probe:
+            probe.write(b"?")
 
     def make(self) -> None:
         with _said(self._directory):
